@@ -1,0 +1,8 @@
+module github.com/waybill-dev/waybill
+
+// The go directive is the oldest Go that builds the library; CI builds with the version named in .ci/run.
+go 1.26.8
+
+require github.com/stretchr/testify v1.12.1
+
+require go.yaml.in/yaml/v3 v3.0.5 // indirect

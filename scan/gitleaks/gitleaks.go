@@ -1,0 +1,2 @@
+// Package gitleaks scans for secrets with the gitleaks engine, in process.
+package gitleaks

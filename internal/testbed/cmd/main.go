@@ -1,0 +1,87 @@
+// Command cmd builds the tools of the testbed and runs its servers by hand; go doc ./internal/testbed tells how.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/waybill-dev/waybill/internal/testbed"
+)
+
+func main() {
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: cmd build [TOOL...] | list | debian | up SERVER")
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "testbed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	switch verb, names := args[0], args[1:]; verb {
+	case "build":
+		return build(ctx, names)
+	case "list":
+		return list()
+	case "debian":
+		fmt.Println(strings.Join(testbed.DebianPackages(), " "))
+		return nil
+	case "up":
+		return up(ctx, names)
+	default:
+		return fmt.Errorf("unknown command %q", verb)
+	}
+}
+
+func build(ctx context.Context, names []string) error {
+	specs := testbed.Tools()
+	for _, name := range names {
+		if !slices.ContainsFunc(specs, func(s testbed.Spec) bool { return s.Name == name }) {
+			return fmt.Errorf("no tool %q", name)
+		}
+	}
+	for _, spec := range specs {
+		if len(names) > 0 && !slices.Contains(names, spec.Name) {
+			continue
+		}
+		start := time.Now()
+		tool, built, err := spec.Build(ctx, os.Stderr)
+		if err != nil {
+			return err
+		}
+		if built {
+			fmt.Printf("%-14s %-10s built in %s\n", tool.Name, tool.Version, time.Since(start).Round(time.Second))
+		} else {
+			fmt.Printf("%-14s %-10s in the cache\n", tool.Name, tool.Version)
+		}
+	}
+	return nil
+}
+
+func list() error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, spec := range testbed.Tools() {
+		if tool, err := spec.Find(); err != nil {
+			fmt.Fprintf(w, "%s\t-\t%v\n", spec.Name, err)
+		} else {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", tool.Name, tool.Version, tool.Path)
+		}
+	}
+	return w.Flush()
+}

@@ -1,0 +1,204 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Options says how findings are normalised while they are read. The zero value is fine.
+type Options struct {
+	// Root is the directory of the sources. Absolute paths below it become relative to it, and identities are
+	// made from the source text where it can be read there. Empty: neither.
+	Root string
+	// SecretKey is the key of the HMAC that identifies secrets. Without it a secret is identified by its
+	// place. Use the same key every time, and keep it: it allows to confirm a guessed secret.
+	SecretKey []byte
+}
+
+// Normalize finishes a report that a reader has filled: it puts names of tools, levels, severities, paths,
+// CWE and aliases into their one form, describes the rules of runs that list none, and gives each finding its
+// [Identity]. It is safe to call it twice. o may be nil.
+func (r *Report) Normalize(ctx context.Context, o *Options) error {
+	n := newNormalizer(o)
+	for i := range r.Findings {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return &Error{Op: "normalize", Err: context.Cause(ctx)}
+		}
+		f := &r.Findings[i]
+		if f.Run < 0 || f.Run >= len(r.Runs) {
+			return &Error{Op: "normalize", Kind: ErrInvalid, Subject: "finding " + strconv.Itoa(i), Err: errors.New("its Run is no index into Runs")}
+		}
+		n.finding(f, &r.Runs[f.Run])
+	}
+	describeRules(r)
+	return nil
+}
+
+// normalizer carries what must be remembered from finding to finding of one source.
+type normalizer struct {
+	root string
+	key  []byte
+	ids  identifier
+}
+
+func newNormalizer(o *Options) *normalizer {
+	if o == nil {
+		o = &Options{}
+	}
+	return &normalizer{root: o.Root, key: o.SecretKey, ids: newIdentifier(o)}
+}
+
+func (n *normalizer) finding(f *Finding, run *Run) {
+	f.Tool = run.Tool
+	if f.Kind == "" {
+		f.Kind = KindFail
+	}
+	if f.Category == "" {
+		f.Category = CategoryCode
+		if f.Package != nil {
+			f.Category = CategoryPackage
+		}
+	}
+	if f.Message == "" {
+		f.Message = f.Title
+	}
+	f.grade()
+	f.Location.Path = CleanPath(f.Location.Path, n.root)
+	f.CWE = cleanList(f.CWE, ParseCWE)
+	f.Aliases = cleanList(f.Aliases, func(s string) (string, bool) { return s, s != "" && s != f.Rule })
+	n.ids.identify(f)
+}
+
+// grade gives the finding a severity and a level where it has not both.
+func (f *Finding) grade() {
+	if f.Severity == SeverityUnknown {
+		switch {
+		case f.Score > 0:
+			f.Severity, f.SeverityFrom = SeverityOfScore(f.Score), "score"
+		case f.Vector != "":
+			if score, ok := ScoreCVSS(f.Vector); ok {
+				f.Score, f.Severity, f.SeverityFrom = score, SeverityOfScore(score), "cvss"
+			}
+		case f.SeverityFrom == "" && f.Level != LevelUnset:
+			f.Severity, f.SeverityFrom = f.Level.Severity(), "level"
+		}
+	} else if f.SeverityFrom == "" {
+		f.SeverityFrom = "word"
+	}
+	if f.Level == LevelUnset {
+		f.Level = f.Severity.Level()
+	}
+}
+
+func describeRules(r *Report) {
+	known := make([]map[string]int, len(r.Runs))
+	fixed := make([]bool, len(r.Runs))
+	for i := range r.Runs {
+		known[i] = map[string]int{}
+		fixed[i] = len(r.Runs[i].Rules) > 0
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if f.Rule == "" || fixed[f.Run] {
+			continue
+		}
+		run := &r.Runs[f.Run]
+		at, ok := known[f.Run][f.Rule]
+		if !ok {
+			at = len(run.Rules)
+			known[f.Run][f.Rule] = at
+			run.Rules = append(run.Rules, Rule{
+				ID: f.Rule, Title: f.Title, Description: f.Description, HelpURI: f.HelpURI,
+				Level: f.Level, CWE: f.CWE, Tags: f.Tags,
+			})
+		}
+		// A rule is as bad as its worst finding: GitHub sorts and shows by the rule.
+		rule := &run.Rules[at]
+		rule.Severity, rule.Score, rule.Level = max(rule.Severity, f.Severity), max(rule.Score, f.Score), max(rule.Level, f.Level)
+	}
+}
+
+// cleanList applies clean to each element and drops what it refuses and what came before.
+func cleanList(list []string, clean func(string) (string, bool)) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(list))
+	for _, s := range list {
+		if s, ok := clean(s); ok && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+var cwePattern = regexp.MustCompile(`(?i)(?:^|[^a-z])cwe[-_/: ]*0*(\d{1,6})`)
+
+// ParseCWE finds a weakness in what tools write ("CWE-79: Improper…", "external/cwe/cwe-079", "79") and
+// returns it as "CWE-79".
+func ParseCWE(s string) (string, bool) {
+	s = strings.TrimSpace(s)
+	if n, err := strconv.Atoi(s); err == nil && n > 0 {
+		return "CWE-" + strconv.Itoa(n), true
+	}
+	if m := cwePattern.FindStringSubmatch(s); m != nil && m[1] != "" {
+		return "CWE-" + m[1], true
+	}
+	return "", false
+}
+
+// CleanPath turns what tools write as a path or URI into a path with forward slashes: file:// is removed,
+// percent-encoding of file URIs undone, back-slashes turned, "./" and "a/../" resolved, and the path made
+// relative to root when it is below it. An absolute path elsewhere stays absolute. Other URIs (https://,
+// pkg:) are returned as they are.
+func CleanPath(p, root string) string {
+	if p == "" {
+		return ""
+	}
+	if scheme, _, ok := strings.Cut(p, ":"); ok && len(scheme) > 1 && isScheme(scheme) {
+		if !strings.EqualFold(scheme, "file") {
+			return p
+		}
+		u, err := url.Parse(p)
+		if err != nil {
+			return p
+		}
+		p = u.Path
+		if u.Opaque != "" {
+			p = u.Opaque
+		}
+		// file:///C:/x has the path /C:/x.
+		if len(p) > 2 && p[0] == '/' && p[2] == ':' {
+			p = p[1:]
+		}
+	}
+	p = path.Clean(strings.ReplaceAll(p, `\`, "/"))
+	if root != "" {
+		root = path.Clean(strings.ReplaceAll(root, `\`, "/"))
+		if rest, ok := strings.CutPrefix(p, strings.TrimSuffix(root, "/")+"/"); ok {
+			p = rest
+		}
+	}
+	if p == "." {
+		return ""
+	}
+	return p
+}
+
+func isScheme(s string) bool {
+	for i, c := range []byte(s) {
+		switch {
+		case 'a' <= c|0x20 && c|0x20 <= 'z':
+		case i > 0 && ('0' <= c && c <= '9' || c == '+' || c == '-' || c == '.'):
+		default:
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,40 @@
+package report
+
+import (
+	"net/url"
+	"strings"
+)
+
+// PURL builds a package URL (pkg:type/namespace/name@version). Namespace and version may be empty; the
+// namespace may hold slashes.
+func PURL(typ, namespace, name, version string) string {
+	var b strings.Builder
+	b.WriteString("pkg:")
+	b.WriteString(strings.ToLower(typ))
+	for part := range strings.SplitSeq(namespace+"/"+name, "/") {
+		if part != "" {
+			b.WriteByte('/')
+			b.WriteString(purlEscape(part))
+		}
+	}
+	if version != "" {
+		b.WriteByte('@')
+		b.WriteString(purlEscape(version))
+	}
+	return b.String()
+}
+
+func purlEscape(s string) string {
+	return strings.NewReplacer("+", "%2B", "%3A", ":", "@", "%40").Replace(url.PathEscape(s))
+}
+
+// PURLWithoutVersion cuts version, qualifiers and subpath from a package URL: what is left names the package
+// across its versions.
+func PURLWithoutVersion(purl string) string {
+	purl, _, _ = strings.Cut(purl, "#")
+	purl, _, _ = strings.Cut(purl, "?")
+	if slash, at := strings.LastIndexByte(purl, '/'), strings.LastIndexByte(purl, '@'); at > slash {
+		purl = purl[:at]
+	}
+	return purl
+}

@@ -9,6 +9,7 @@
 // the root of the repository:
 //
 //	go run ./internal/testbed/cmd build [TOOL...]    build what is missing (all tools when none is named)
+//	go run ./internal/testbed/cmd path TOOL          the path of a tool that is built
 //	go run ./internal/testbed/cmd list               tools, versions, and where they are
 //	go run ./internal/testbed/cmd debian             the Debian packages the tests use, for apt-get install
 //	go run ./internal/testbed/cmd up SERVER          start a server and keep it until interrupted

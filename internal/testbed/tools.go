@@ -38,9 +38,26 @@ var (
 	}
 )
 
+// Tools that look at the code itself.
+var (
+	Gofumpt = Spec{
+		Name:     "gofumpt",
+		Module:   "mvdan.cc/gofumpt",
+		Packages: []string{"mvdan.cc/gofumpt"},
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+	GolangciLint = Spec{
+		Name:     "golangci-lint",
+		Module:   "github.com/golangci/golangci-lint/v2",
+		Packages: []string{"github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
+		LDFlags:  "-X main.version={semver}",
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+)
+
 // Tools returns every tool, those that are quick to build first.
 func Tools() []Spec {
-	return []Spec{Gitleaks, Distribution, Crane, Buildx, BuildKit, Trivy}
+	return []Spec{Gofumpt, GolangciLint, Gitleaks, Distribution, Crane, Buildx, BuildKit, Trivy}
 }
 
 // DebianPackages returns the packages that the tests use programs of, by the name apt-get knows.

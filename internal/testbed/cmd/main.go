@@ -18,7 +18,7 @@ import (
 
 func main() {
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: cmd build [TOOL...] | list | debian | up SERVER")
+		fmt.Fprintln(os.Stderr, "usage: cmd build [TOOL...] | path TOOL | list | debian | up SERVER")
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -37,6 +37,8 @@ func run(ctx context.Context, args []string) error {
 	switch verb, names := args[0], args[1:]; verb {
 	case "build":
 		return build(ctx, names)
+	case "path":
+		return path(names)
 	case "list":
 		return list()
 	case "debian":
@@ -72,6 +74,20 @@ func build(ctx context.Context, names []string) error {
 		}
 	}
 	return nil
+}
+
+func path(names []string) error {
+	for _, spec := range testbed.Tools() {
+		if len(names) == 1 && spec.Name == names[0] {
+			tool, err := spec.Find()
+			if err != nil {
+				return err
+			}
+			fmt.Println(tool.Path)
+			return nil
+		}
+	}
+	return fmt.Errorf("path takes the name of one tool, not %q", names)
 }
 
 func list() error {

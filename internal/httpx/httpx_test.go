@@ -33,7 +33,7 @@ func TestClient_redirects(t *testing.T) {
 	get := func(path string) error {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil)
 		require.NoError(t, err)
-		resp, err := httpx.Client(nil).Do(req)
+		resp, err := httpx.Client(nil).Do(req) //nolint:bodyclose // Drain closes it
 		if err != nil {
 			return err
 		}

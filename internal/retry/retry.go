@@ -55,7 +55,7 @@ func Do(ctx context.Context, p Policy, f func(ctx context.Context, attempt int) 
 		if !errors.As(err, &a) {
 			return err
 		}
-		if err == error(a) { // the usual case: the mark is outermost and comes off
+		if _, outermost := err.(*again); outermost { //nolint:errorlint // only an outermost mark can be taken off
 			err = a.err
 		}
 		if attempt >= p.attempts() || a.after > p.max() {
@@ -66,7 +66,7 @@ func Do(ctx context.Context, p Policy, f func(ctx context.Context, attempt int) 
 			p.OnRetry(attempt, err, pause)
 		}
 		if cerr := Sleep(ctx, pause); cerr != nil {
-			return &gaveUp{last: err, ctx: cerr}
+			return &stoppedError{last: err, ctx: cerr}
 		}
 	}
 }
@@ -117,9 +117,9 @@ func (p Policy) max() time.Duration {
 	return p.Max
 }
 
-type gaveUp struct{ last, ctx error }
+type stoppedError struct{ last, ctx error }
 
-func (e *gaveUp) Error() string {
+func (e *stoppedError) Error() string {
 	return fmt.Sprintf("%v (no further try: %v)", e.last, e.ctx)
 }
-func (e *gaveUp) Unwrap() []error { return []error{e.last, e.ctx} }
+func (e *stoppedError) Unwrap() []error { return []error{e.last, e.ctx} }

@@ -55,9 +55,84 @@ var (
 	}
 )
 
+// Vault, and a proxy that spoils connections to it.
+var (
+	Vault = Spec{
+		Name:     "vault",
+		Module:   "github.com/hashicorp/vault",
+		Packages: []string{"github.com/hashicorp/vault"},
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+	Toxiproxy = Spec{
+		Name:     "toxiproxy",
+		Module:   "github.com/Shopify/toxiproxy/v2",
+		Packages: []string{"github.com/Shopify/toxiproxy/v2/cmd/server"},
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+)
+
+// A Kubernetes cluster with pods that become ready, and Argo CD in it.
+var (
+	KubeAPIServer         = kubernetes("kube-apiserver")
+	KubeControllerManager = kubernetes("kube-controller-manager")
+	KubeScheduler         = kubernetes("kube-scheduler")
+	Kubectl               = kubernetes("kubectl")
+	Kwok                  = Spec{
+		Name:     "kwok",
+		Module:   "sigs.k8s.io/kwok",
+		Packages: []string{"sigs.k8s.io/kwok/cmd/kwok"},
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+	ArgoCD33 = Spec{
+		Name:     "argocd-3.3",
+		Module:   "github.com/argoproj/argo-cd/v3",
+		Packages: []string{"github.com/argoproj/argo-cd/v3/cmd"},
+		LDFlags:  "-X github.com/argoproj/argo-cd/v3/common.version={semver}",
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+	ArgoCD214 = Spec{
+		Name:     "argocd-2.14",
+		Module:   "github.com/argoproj/argo-cd/v2",
+		Packages: []string{"github.com/argoproj/argo-cd/v2/cmd"},
+		LDFlags:  "-X github.com/argoproj/argo-cd/v2/common.version={semver}",
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+	Helm = Spec{
+		Name:     "helm",
+		Module:   "helm.sh/helm/v3",
+		Packages: []string{"helm.sh/helm/v3/cmd/helm"},
+		LDFlags:  "-X helm.sh/helm/v3/internal/version.version={version}",
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+	Kustomize = Spec{
+		Name:     "kustomize",
+		Module:   "sigs.k8s.io/kustomize/kustomize/v5",
+		Packages: []string{"sigs.k8s.io/kustomize/kustomize/v5"},
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+)
+
+// kubernetes is a component of Kubernetes. Argo CD asks the API server for its version and refuses one that
+// does not parse.
+func kubernetes(component string) Spec {
+	const version = "k8s.io/component-base/version"
+	return Spec{
+		Name:     component,
+		Module:   "k8s.io/kubernetes",
+		Packages: []string{"k8s.io/kubernetes/cmd/" + component},
+		LDFlags:  "-X " + version + ".gitVersion={version} -X " + version + ".gitMajor=1 -X " + version + ".gitMinor=33",
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+}
+
 // Tools returns every tool, those that are quick to build first.
 func Tools() []Spec {
-	return []Spec{Gofumpt, GolangciLint, Gitleaks, Distribution, Crane, Buildx, BuildKit, Trivy}
+	return []Spec{
+		Gofumpt, GolangciLint,
+		Gitleaks, Distribution, Crane, Toxiproxy, Kustomize, Helm, Buildx, BuildKit,
+		Vault, Trivy,
+		KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl, Kwok, ArgoCD33, ArgoCD214,
+	}
 }
 
 // DebianPackages returns the packages that the tests use programs of, by the name apt-get knows.

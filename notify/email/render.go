@@ -1,0 +1,122 @@
+package email
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"mime"
+	netmail "net/mail"
+	"path/filepath"
+	"strings"
+	texttemplate "text/template"
+	"time"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/waybill-dev/waybill/notify"
+)
+
+// maxBody bounds what a template may write.
+const maxBody = 8 << 20
+
+//go:embed mail.html.tmpl
+var htmlSource string
+
+//go:embed mail.txt.tmpl
+var textSource string
+
+var (
+	defaultHTML = template.Must(template.New("mail.html").Parse(htmlSource))
+	defaultText = texttemplate.Must(texttemplate.New("mail.txt").Parse(textSource))
+)
+
+// Data is what templates are executed with.
+type Data struct {
+	notify.Message
+	Facts []notify.Field // outcome, component, environment, correlation id, time, then the message's fields
+	Color string         // for the severity and outcome, such as "#b42318"
+}
+
+func (n *Notifier) build(m notify.Message) (id string, body []byte, err error) {
+	if err := m.Validate(); err != nil {
+		return "", nil, err
+	}
+	if m.Time.IsZero() {
+		m.Time = time.Now()
+	}
+	data := Data{Message: m, Facts: m.Facts(), Color: m.Color()}
+	text, html := &capped{}, &capped{}
+	if err := n.o.Text.Execute(text, data); err != nil {
+		return "", nil, n.fail("render", notify.ErrInvalid, err)
+	}
+	if err := n.o.HTML.Execute(html, data); err != nil {
+		return "", nil, n.fail("render", notify.ErrInvalid, err)
+	}
+
+	id = m.IdempotencyKey() + "@" + n.from.Address[strings.LastIndexByte(n.from.Address, '@')+1:]
+	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	msg.FromMailAddress(n.from)
+	for _, l := range []struct {
+		set  func(...*netmail.Address)
+		list []*netmail.Address
+	}{{msg.ToMailAddress, n.to}, {msg.CcMailAddress, n.cc}} { // Bcc is for the envelope only
+		if len(l.list) > 0 {
+			l.set(l.list...)
+		}
+	}
+	if n.replyTo != nil {
+		msg.ReplyToMailAddress(n.replyTo)
+	}
+	msg.Subject(m.Title)
+	msg.SetMessageIDWithValue(id)
+	msg.SetDateWithValue(m.Time)
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: vacation notices stay away
+	if m.CorrelationID != "" {
+		msg.SetGenHeader("X-Correlation-ID", m.CorrelationID)
+	}
+	if m.Severity >= notify.SeverityError {
+		msg.SetImportance(mail.ImportanceHigh)
+	}
+	msg.SetBodyString(mail.TypeTextPlain, text.String())
+	msg.AddAlternativeString(mail.TypeTextHTML, html.String())
+	for _, a := range m.Attachments {
+		opts := []mail.FileOption{mail.WithFileContentType(mail.ContentType(contentType(a)))}
+		attach := msg.AttachReader
+		if a.Inline {
+			attach = msg.EmbedReader
+			opts = append(opts, mail.WithFileContentID("<"+a.Name+">"))
+		}
+		if err := attach(a.Name, bytes.NewReader(a.Data), opts...); err != nil {
+			return "", nil, n.fail("render", notify.ErrInvalid, fmt.Errorf("attachment %q: %w", a.Name, err))
+		}
+	}
+	var out bytes.Buffer
+	if _, err := msg.WriteTo(&out); err != nil {
+		return "", nil, n.fail("render", notify.ErrInvalid, err)
+	}
+	return "<" + id + ">", out.Bytes(), nil
+}
+
+func contentType(a notify.Attachment) string {
+	if a.ContentType != "" {
+		return a.ContentType
+	}
+	if t, _, err := mime.ParseMediaType(mime.TypeByExtension(filepath.Ext(a.Name))); err == nil {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+// capped is a buffer that refuses to grow past maxBody.
+type capped struct{ bytes.Buffer }
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.Len()+len(p) > maxBody {
+		return 0, fmt.Errorf("the body is larger than the cap of %d bytes", maxBody)
+	}
+	return c.Buffer.Write(p)
+}
+
+var _ io.Writer = (*capped)(nil)

@@ -1,0 +1,370 @@
+package manifest
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// File makes the edits in one file and returns the new bytes and what changed, in the order of the file. If
+// nothing changes, out is in. An image that does not stand in this file is no error here, see
+// [Editor.Check]. After an error the editor has counted part of the file.
+func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err error) {
+	fail := func(kind, err error) ([]byte, []Change, error) {
+		return nil, nil, &Error{Op: "set", File: name, Kind: kind, Err: err}
+	}
+	if len(in) > e.o.MaxBytes {
+		return fail(ErrTooLarge, fmt.Errorf("%d bytes; the cap MaxBytes is %d", len(in), e.o.MaxBytes))
+	}
+	if e.o.SkipUnrelated && !e.related(in) {
+		return in, nil, nil
+	}
+	if bytes.HasPrefix(in, []byte("\xff\xfe")) || bytes.HasPrefix(in, []byte("\xfe\xff")) {
+		return fail(ErrUnsupported, errors.New("UTF-16; save it as UTF-8"))
+	}
+	var edited []byte
+	done, lines := 0, 0 // how far the output and the count of lines have come
+	counted := 0
+	for _, d := range documents(in) {
+		if e.o.SkipUnrelated && !e.related(d.text) {
+			continue
+		}
+		text, changes, err := e.document(name, d)
+		if err == nil && len(changes) == 0 {
+			continue
+		}
+		lines += len(lineOffsets(in[counted:d.start])) - 1
+		counted = d.start
+		var me *Error
+		if errors.As(err, &me) {
+			if me.Line > 0 {
+				me.Line += lines
+			}
+			if me.Kind == ErrSyntax && bytes.Contains(in, []byte("{{")) {
+				me.Kind = ErrTemplate
+			}
+			return nil, nil, err
+		}
+		for i := range changes {
+			changes[i].Line += lines
+		}
+		ch = append(ch, changes...)
+		edited = append(append(edited, in[done:d.start]...), text...)
+		done = d.start + len(d.text)
+	}
+	if len(ch) == 0 {
+		return in, nil, nil
+	}
+	return append(edited, in[done:]...), ch, nil
+}
+
+// related reports whether an image of the edits can stand in the text. A reference holds the last part of
+// its repository literally, unless it is written with escapes.
+func (e *Editor) related(text []byte) bool {
+	for i := range e.edits {
+		if bytes.Contains(text, e.edits[i].needle) || e.edits[i].Path != "" {
+			return true
+		}
+	}
+	return bytes.Contains(text, []byte(`\x`)) || bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\U`)) ||
+		bytes.Contains(text, []byte("\\\n")) || bytes.Contains(text, []byte("\\\r"))
+}
+
+// documents parts a file at its "---" lines. A line that begins with "---" ends a document wherever it stands,
+// in quotes and blocks too, so the parts can be parsed one by one. A file with directives stays whole.
+func documents(in []byte) []*document {
+	whole := []*document{{text: in}}
+	if bytes.HasPrefix(in, []byte("%")) || bytes.HasPrefix(in, []byte("\ufeff%")) || bytes.Contains(in, []byte("\n%")) ||
+		bytes.Contains(in, []byte("\r%")) {
+		return whole
+	}
+	var parts []*document
+	start := 0
+	for at := 0; ; {
+		i := bytes.Index(in[at:], []byte("\n---"))
+		if i < 0 {
+			break
+		}
+		at += i + 1
+		if next := at + 3; next == len(in) || strings.IndexByte(" \t\r\n", in[next]) >= 0 {
+			parts = append(parts, &document{start: start, text: in[start:at]})
+			start = at
+		}
+	}
+	return append(parts, &document{start: start, text: in[start:]})
+}
+
+// maxNodes and maxDepth bound the tree of one document.
+const (
+	maxNodes = 5_000_000
+	maxDepth = 1000
+)
+
+// parse reads a document, and any further ones in it ("..." without "---"), as the children of one root.
+func (d *document) parse() error {
+	d.root = yaml.Node{Kind: yaml.SequenceNode}
+	decoder := yaml.NewDecoder(bytes.NewReader(d.text))
+	nodes := 0
+	for {
+		var n yaml.Node
+		if err := decoder.Decode(&n); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if err := measure(&n, 0, &nodes); err != nil {
+			return err
+		}
+		d.root.Content = append(d.root.Content, &n)
+	}
+}
+
+var errTree = errors.New("the tree is too large")
+
+func measure(n *yaml.Node, depth int, nodes *int) error {
+	*nodes++
+	if depth > maxDepth || *nodes > maxNodes {
+		return fmt.Errorf("%w: the caps are %d levels and %d values", errTree, maxDepth, maxNodes)
+	}
+	for _, c := range n.Content {
+		if err := measure(c, depth+1, nodes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// document makes the edits in one document.
+func (e *Editor) document(name string, d *document) ([]byte, []Change, error) {
+	if err := d.parse(); err != nil {
+		return nil, nil, parseError(name, err)
+	}
+	d.lines = lineOffsets(d.text)
+	var ops []op
+	var changes []Change
+	for _, root := range d.root.Content {
+		o, c, err := e.plan(name, root)
+		if err != nil {
+			return nil, nil, err
+		}
+		ops, changes = append(ops, o...), append(changes, c...)
+	}
+	if len(ops) == 0 {
+		return d.text, nil, nil
+	}
+	text, err := d.make(name, ops, changes)
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
+	return text, changes, nil
+}
+
+// make applies the operations and proves the result.
+func (d *document) make(name string, ops []op, changes []Change) ([]byte, error) {
+	var all []splice
+	for i, o := range ops {
+		s, err := d.splices(o)
+		if err != nil {
+			return nil, &Error{Op: "set", File: name, Line: changes[i].Line, Column: changes[i].Column, Image: changes[i].Image, Kind: ErrUnsupported, Err: err}
+		}
+		all = append(all, s...)
+	}
+	slices.SortStableFunc(all, func(a, b splice) int { return cmp.Compare(a.from, b.from) })
+	text, err := apply(d.text, all)
+	if err == nil {
+		err = d.prove(text)
+	}
+	if err != nil {
+		return nil, &Error{Op: "set", File: name, Line: changes[0].Line, Column: changes[0].Column, Kind: ErrProof, Err: err}
+	}
+	return text, nil
+}
+
+// prove parses the new text and compares it with the tree the operations were done to.
+func (d *document) prove(text []byte) error {
+	after := document{text: text}
+	if err := after.parse(); err != nil {
+		return fmt.Errorf("it no longer parses: %w", err)
+	}
+	return same(&d.root, &after.root, "")
+}
+
+// same says where two trees differ in meaning.
+func same(want, got *yaml.Node, path string) error {
+	switch {
+	case want.Kind != got.Kind,
+		want.Kind == yaml.ScalarNode && (want.ShortTag() != got.ShortTag() || want.Value != got.Value),
+		want.Anchor != got.Anchor,
+		want.Kind == yaml.AliasNode && want.Value != got.Value,
+		want.Kind != yaml.ScalarNode && want.Tag != got.Tag,
+		len(want.Content) != len(got.Content):
+		return fmt.Errorf("difference at %q: want %q, got %q", path, want.Value, got.Value)
+	}
+	for i := range want.Content {
+		if err := same(want.Content[i], got.Content[i], fmt.Sprintf("%s/%d", path, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plan finds the images of the edits in a tree and says what to do, and which change that is.
+func (e *Editor) plan(name string, root *yaml.Node) ([]op, []Change, error) {
+	f := &finder{file: name, aliases: map[*yaml.Node][]*yaml.Node{}, blocked: map[*yaml.Node]bool{}}
+	f.walk(root, "", "", object{}, false)
+	if f.err != nil {
+		return nil, nil, &Error{Op: "set", File: name, Line: f.pos.Line, Column: f.pos.Column, Kind: ErrSyntax, Err: f.err}
+	}
+	chosen := e.choose(f, root)
+
+	var ops []op
+	var changes []Change
+	planned := map[*yaml.Node]op{}       // scalar -> what becomes of it
+	counted := map[*yaml.Node]bool{}     // places counted once, however many aliases lead there
+	values := map[*yaml.Node][]*target{} // scalar -> targets it belongs to
+	for _, t := range f.targets {
+		for _, s := range t.slots() {
+			values[s.scalar()] = append(values[s.scalar()], t)
+		}
+	}
+	wanted := map[*target]map[*yaml.Node]string{}
+	for _, t := range f.targets {
+		ed := chosen[t]
+		if ed == nil {
+			if name := t.ref.name; name != "" && len(e.seen) < maxNear {
+				e.seen[name] = true
+			}
+			continue
+		}
+		at := t.slots()[len(t.slots())-1].scalar()
+		todo, err := t.plan(ed.to)
+		if err != nil {
+			return nil, nil, &Error{Op: "set", File: name, Line: at.Line, Column: at.Column, Image: ed.Image, Kind: ErrUnsupported, Err: err}
+		}
+		if !counted[at] {
+			counted[at] = true
+			ed.matched++
+		}
+		wanted[t] = map[*yaml.Node]string{}
+		for _, o := range todo {
+			if o.kind != insert {
+				n := o.slot.scalar()
+				wanted[t][n] = o.value
+				if before, twice := planned[n]; twice && before.kind == o.kind && before.value == o.value {
+					continue // the same scalar by another way
+				}
+				planned[n] = o
+			}
+			ops = append(ops, o)
+			changes = append(changes, change(name, t, ed, o))
+		}
+	}
+	for i, o := range ops {
+		if o.kind == insert {
+			continue
+		}
+		if err := f.sharing(o, values, wanted, chosen); err != nil {
+			return nil, nil, &Error{Op: "set", File: name, Line: changes[i].Line, Column: changes[i].Column, Image: changes[i].Image, Kind: ErrAlias, Err: err}
+		}
+	}
+	return ops, changes, nil
+}
+
+// choose says which edit a target belongs to. An edit with a path takes its place before edits without.
+func (e *Editor) choose(f *finder, root *yaml.Node) map[*target]*edit {
+	chosen := map[*target]*edit{}
+	for i := range e.edits {
+		ed := &e.edits[i]
+		if ed.Path == "" {
+			continue
+		}
+		t := f.at(root, ed.Path, ed.id)
+		if t == nil {
+			continue
+		}
+		if !slices.Contains(f.targets, t) {
+			f.targets = append(f.targets, t)
+		}
+		if slices.Contains(t.ids, ed.id) || t.is(ed.to) {
+			chosen[t] = ed
+		}
+	}
+	for i := range e.edits {
+		ed := &e.edits[i]
+		for _, t := range f.targets {
+			if ed.Path == "" && chosen[t] == nil && (slices.Contains(t.ids, ed.id) || t.is(ed.to)) {
+				chosen[t] = ed
+			}
+		}
+	}
+	return chosen
+}
+
+// is reports whether the image is already what a full reference asks for: an image that was moved to another
+// repository is found again the second time.
+func (t *target) is(to reference) bool {
+	return to.name != "" && identity(to.name) == identity(t.ref.name) && to.tag == t.ref.tag && to.digest == t.ref.digest
+}
+
+// sharing makes sure that all who use a scalar, by an anchor or a merge, want the same of it.
+func (f *finder) sharing(o op, values map[*yaml.Node][]*target, wanted map[*target]map[*yaml.Node]string, chosen map[*target]*edit) error {
+	n := o.slot.scalar()
+	ways := map[*yaml.Node]bool{} // the aliases through which an edited image reaches the scalar
+	for _, t := range values[n] {
+		if v, ok := wanted[t][n]; !ok || v != o.value {
+			return fmt.Errorf("&%s is used by %s too", n.Anchor, t.ref.name)
+		}
+		for _, s := range t.slots() {
+			if s.scalar() == n {
+				ways[s.val] = true
+			}
+		}
+	}
+	for _, alias := range f.aliases[n] {
+		if !ways[alias] {
+			return fmt.Errorf("*%s on line %d is no image that is to change", n.Anchor, alias.Line)
+		}
+	}
+	if f.blocked[n] {
+		return fmt.Errorf("the value on line %d is used where no image stands", n.Line)
+	}
+	return nil
+}
+
+// change describes an operation.
+func change(file string, t *target, ed *edit, o op) Change {
+	c := Change{File: file, Object: t.object, Path: o.path, New: o.value, Image: ed.Image,
+		OldTag: t.ref.tag, NewTag: ed.to.tag}
+	at := o.slot.scalar()
+	if o.kind != insert {
+		c.Old = o.slot.text()
+	}
+	c.Line, c.Column = at.Line, at.Column
+	if t.ref.digest != "" && ed.to.digest == "" {
+		c.DroppedDigest = t.ref.digest
+	}
+	return c
+}
+
+// parseError classifies what the parser says.
+func parseError(name string, err error) error {
+	e := &Error{Op: "set", File: name, Kind: ErrSyntax, Err: err}
+	if errors.Is(err, errTree) {
+		e.Kind = ErrTooLarge
+		return e
+	}
+	var le *yaml.LoadError
+	if errors.As(err, &le) {
+		e.Line, e.Column = le.Mark.Line, le.Mark.Column
+		e.Err = errors.New(le.Message)
+	}
+	return e
+}

@@ -1,0 +1,200 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waybill-dev/waybill/scan"
+)
+
+// Call is one run of a [Program]. The zero value runs it without arguments, in the current directory, with
+// a small environment and nothing on standard input.
+type Call struct {
+	Args []string  // passed as they are; no shell reads them
+	Dir  string    // working directory; "" is the current one
+	In   io.Reader // standard input; nil is empty
+
+	// Env is added to the environment, as "NAME=value". Without InheritEnv the rest of it is what programs
+	// need to work at all: the path, the home and temporary directories, locale, proxies and
+	// certificates; nothing else the calling process was given.
+	Env        []string
+	InheritEnv bool // pass on the whole environment of this process, its credentials included
+
+	// Secrets are environment variables whose values are fetched right before the start, and replaced by
+	// "[redacted]" wherever they turn up in what the program writes.
+	Secrets map[string]func(ctx context.Context) (string, error)
+
+	// Out receives standard output as it comes; nil collects it in Output.Stdout. Secrets are replaced in
+	// the collected form only.
+	Out io.Writer
+
+	MaxOutput int64         // cap of standard output in bytes; 0 is 256 MiB. A program that writes more is ended
+	Grace     time.Duration // from a polite end (SIGTERM) to a forced one; 0 is 3 s
+}
+
+// Output is what a program left behind when it ended by itself.
+type Output struct {
+	Code   int    // exit code; what it means is the caller's to know
+	Stdout []byte // nil when Call.Out was given
+	Stderr string // the last 64 KiB of standard error, redacted
+}
+
+const (
+	defaultMaxOutput = 256 << 20
+	maxStderr        = 64 << 10
+)
+
+// Run runs the program and waits for it. A program that ends by itself, with whatever exit code, is no
+// error. Ending ctx ends the program and the processes it started: politely first, by force after
+// Call.Grace. (On Windows only the program itself is ended, by force.)
+//
+// Errors are [*scan.Error]: [scan.ErrTooLarge] when standard output went past its cap, [scan.ErrBroken]
+// when the program did not start, was killed, or its output could not be read to the end; a cancelled
+// context is in the chain as [context.Canceled] or [context.DeadlineExceeded].
+func (p *Program) Run(ctx context.Context, c Call) (*Output, error) {
+	fail := func(kind, err error, stderr string) error {
+		return &scan.Error{Op: "run " + p.Path, Scanner: p.Name, Kind: kind, Err: err, Stderr: stderr}
+	}
+	env, hide, err := c.environment(ctx)
+	if err != nil {
+		return nil, fail(scan.ErrConfig, err, "")
+	}
+
+	running, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var collected bytes.Buffer
+	stdout := &capped{w: c.Out, left: c.MaxOutput, limit: c.MaxOutput, end: end}
+	if c.Out == nil {
+		stdout.w = &collected
+	}
+	if c.MaxOutput <= 0 {
+		stdout.left, stdout.limit = defaultMaxOutput, defaultMaxOutput
+	}
+	stderr := &tail{max: maxStderr}
+
+	cmd := exec.CommandContext(running, p.Path, c.Args...)
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, env, c.In, stdout, stderr
+	cmd.WaitDelay = c.Grace
+	if cmd.WaitDelay <= 0 {
+		cmd.WaitDelay = 3 * time.Second
+	}
+	killGroup := ownGroup(cmd)
+	err = cmd.Run()
+	if running.Err() != nil || errors.Is(err, exec.ErrWaitDelay) {
+		killGroup() // what the program started and left behind
+	}
+
+	errText := hide.Replace(stderr.String())
+	if over, ok := errors.AsType[*tooMuch](context.Cause(running)); ok {
+		return nil, fail(scan.ErrTooLarge, over, errText)
+	}
+	if ctx.Err() != nil {
+		return nil, fail(scan.ErrBroken, fmt.Errorf("ended before it was done: %w", context.Cause(ctx)), errText)
+	}
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+	case errors.As(err, &exit) && exit.Exited():
+	case errors.As(err, &exit):
+		return nil, fail(scan.ErrBroken, fmt.Errorf("ended by itself or by the system: %s", exit.ProcessState), errText)
+	default:
+		return nil, fail(scan.ErrBroken, err, errText)
+	}
+	out := &Output{Code: cmd.ProcessState.ExitCode(), Stderr: errText}
+	if c.Out == nil {
+		out.Stdout = collected.Bytes()
+		if s := hide.Replace(string(out.Stdout)); len(c.Secrets) > 0 {
+			out.Stdout = []byte(s)
+		}
+	}
+	return out, nil
+}
+
+// passed are the variables a program gets without asking: none of them is a credential.
+var passed = []string{
+	"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES",
+	"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "JAVA_HOME",
+	"TEMP", "TMP", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "USERPROFILE", "PROGRAMDATA",
+}
+
+func (c Call) environment(ctx context.Context) (env []string, hide *strings.Replacer, err error) {
+	if c.InheritEnv {
+		env = os.Environ()
+	} else {
+		for _, name := range passed {
+			if v, ok := os.LookupEnv(name); ok {
+				env = append(env, name+"="+v)
+			}
+		}
+	}
+	env = append(env, c.Env...)
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		v, err := c.Secrets[name](ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("fetching %s: %w", name, err)
+		}
+		if strings.ContainsRune(v, 0) {
+			return nil, nil, fmt.Errorf("%s holds a NUL byte", name)
+		}
+		env = append(env, name+"="+v)
+		for line := range strings.Lines(v) {
+			// A piece too short to be a secret would only garble the message.
+			if line = strings.TrimSpace(line); len(line) >= 4 {
+				pairs = append(pairs, line, "[redacted]")
+			}
+		}
+	}
+	return env, strings.NewReplacer(pairs...), nil
+}
+
+type tooMuch struct{ limit int64 }
+
+func (e *tooMuch) Error() string {
+	return fmt.Sprintf("standard output went past the cap of %d bytes", e.limit)
+}
+
+// capped passes on at most limit bytes; the first one more ends the program.
+type capped struct {
+	w           io.Writer
+	left, limit int64
+	end         context.CancelCauseFunc
+}
+
+func (c *capped) Write(b []byte) (int, error) {
+	if int64(len(b)) > c.left {
+		err := &tooMuch{limit: c.limit}
+		c.end(err)
+		return 0, err
+	}
+	c.left -= int64(len(b))
+	return c.w.Write(b)
+}
+
+// tail keeps the last max bytes written to it.
+type tail struct {
+	b   []byte
+	max int
+}
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.b = append(t.b, b...)
+	if len(t.b) > 2*t.max {
+		t.b = append(t.b[:0], t.b[len(t.b)-t.max:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	return strings.ToValidUTF8(string(t.b[max(0, len(t.b)-t.max):]), "\uFFFD")
+}

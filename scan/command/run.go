@@ -185,16 +185,25 @@ func (c *capped) Write(b []byte) (int, error) {
 type tail struct {
 	b   []byte
 	max int
+	cut bool
 }
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.b = append(t.b, b...)
 	if len(t.b) > 2*t.max {
-		t.b = append(t.b[:0], t.b[len(t.b)-t.max:]...)
+		t.b, t.cut = append(t.b[:0], t.b[len(t.b)-t.max:]...), true
 	}
 	return len(b), nil
 }
 
+// String starts with a whole line: half of one might hold half of a secret, which would not be recognised.
 func (t *tail) String() string {
-	return strings.ToValidUTF8(string(t.b[max(0, len(t.b)-t.max):]), "\uFFFD")
+	b := t.b
+	if over := len(b) - t.max; over > 0 {
+		b, t.cut = b[over:], true
+	}
+	if t.cut {
+		_, b, _ = bytes.Cut(b, []byte("\n"))
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD")
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -112,7 +113,7 @@ func compareVersions(a, b string) int {
 			n = y[i]
 		}
 		if m != n {
-			return m - n
+			return cmp.Compare(m, n)
 		}
 	}
 	return 0

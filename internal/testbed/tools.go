@@ -137,5 +137,12 @@ func Tools() []Spec {
 
 // DebianPackages returns the packages that the tests use programs of, by the name apt-get knows.
 func DebianPackages() []string {
-	return []string{"git", "swaks"}
+	return []string{
+		"git", "openssh-server", // git
+		"docker.io", "docker-registry", "runc", // image
+		"etcd-server", "redis-server", // Kubernetes and Argo CD
+		"postgresql",                             // Vault's dynamic credentials
+		"opensmtpd", "python3-aiosmtpd", "swaks", // mail
+		"chromium", // the HTML report
+	}
 }

@@ -1,0 +1,214 @@
+package input
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"unicode/utf8"
+)
+
+// Doc is a JSON document read whole.
+type Doc struct {
+	// Data is the document, checked for size, depth and encoding, without a byte order mark.
+	Data []byte
+	// DuplicateKeys counts members whose name came before in the same object. The last one counts.
+	DuplicateKeys int
+}
+
+// ReadJSON reads r whole and checks what encoding/json does not: the caps, the encoding, duplicate names.
+func ReadJSON(r io.Reader, limits Limits) (*Doc, error) {
+	data, err := Whole(r, limits)
+	if err != nil {
+		return nil, err
+	}
+	data = bytes.TrimPrefix(data, bom)
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, ErrEmpty
+	}
+	if at := firstInvalidUTF8(data); at >= 0 {
+		return nil, &SyntaxError{Offset: int64(at), Err: errors.New("invalid UTF-8")}
+	}
+	dups, err := inspect(data, limits.DepthOrDefault())
+	if err != nil {
+		return nil, err
+	}
+	return &Doc{Data: data, DuplicateKeys: dups}, nil
+}
+
+var bom = []byte("\xef\xbb\xbf")
+
+func firstInvalidUTF8(b []byte) int {
+	if utf8.Valid(b) {
+		return -1
+	}
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n <= 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// Decode fills v. A member of the wrong type is left at its zero value and reported as mismatch; the rest is
+// filled. Broken syntax is err.
+func (d *Doc) Decode(v any) (mismatch, err error) {
+	return decode(d.Data, v)
+}
+
+// Values calls f with each of the concatenated values of the document.
+func (d *Doc) Values(f func(raw json.RawMessage) error) error {
+	dec := json.NewDecoder(bytes.NewReader(d.Data))
+	for {
+		var raw json.RawMessage
+		switch err := dec.Decode(&raw); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return syntax(err, dec.InputOffset())
+		}
+		if err := f(raw); err != nil {
+			return err
+		}
+	}
+}
+
+// Decode fills v from one JSON value, in the manner of [Doc.Decode].
+func Decode(raw []byte, v any) (mismatch, err error) { return decode(raw, v) }
+
+func decode(data []byte, v any) (mismatch, err error) {
+	err = json.Unmarshal(data, v)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("%s cannot be read from a JSON %s", cmpOr(wrong.Field, "value"), wrong.Value), nil
+	}
+	if err != nil {
+		return nil, syntax(err, int64(len(data)))
+	}
+	return nil, nil
+}
+
+func cmpOr(s, or string) string {
+	if s == "" {
+		return or
+	}
+	return s
+}
+
+func syntax(err error, offset int64) error {
+	if bad := (*json.SyntaxError)(nil); errors.As(err, &bad) {
+		offset = bad.Offset
+		if bad.Error() == "unexpected end of JSON input" {
+			err = ErrTruncated
+		}
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = ErrTruncated
+	}
+	return &SyntaxError{Offset: offset, Err: err}
+}
+
+// List is a JSON array each element of which is read on its own, so that one that makes no sense does not
+// take the others with it. null is an empty list, and so is a value that is no array, with a Bad entry.
+type List[T any] struct {
+	Items []T
+	// Bad are the elements that were read only in part (they are in Items too) or not at all.
+	Bad []BadElement
+	// Present reports that the member stood in the file, be it null.
+	Present bool
+}
+
+// BadElement is an element of a [List] that could not be read in full.
+type BadElement struct {
+	Index  int // -1: the list itself
+	Reason string
+	Lost   bool // not in Items
+}
+
+// UnmarshalJSON reads the elements one by one; only broken syntax is an error.
+func (l *List[T]) UnmarshalJSON(data []byte) error {
+	l.Present = true
+	var raws []json.RawMessage
+	if err := json.Unmarshal(data, &raws); err != nil {
+		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+			l.Bad = append(l.Bad, BadElement{Index: -1, Reason: "a JSON " + wrong.Value + " where a list was expected", Lost: true})
+			return nil
+		}
+		return err
+	}
+	l.Items = make([]T, 0, len(raws))
+	for i, raw := range raws {
+		if c := bytes.TrimSpace(raw); len(c) > 0 && c[0] != '{' && isStruct[T]() {
+			l.Bad = append(l.Bad, BadElement{Index: i, Reason: "not an object", Lost: true})
+			continue
+		}
+		var item T
+		mismatch, err := decode(raw, &item)
+		if err != nil {
+			l.Bad = append(l.Bad, BadElement{Index: i, Reason: err.Error(), Lost: true})
+			continue
+		}
+		if mismatch != nil {
+			l.Bad = append(l.Bad, BadElement{Index: i, Reason: mismatch.Error()})
+		}
+		l.Items = append(l.Items, item)
+	}
+	return nil
+}
+
+var keySeed = maphash.MakeSeed()
+
+// inspect walks over a JSON text that may still be broken and returns how many names are repeated within
+// their object. It fails when the text is nested deeper than max.
+func inspect(data []byte, max int) (dups int, err error) {
+	type frame struct {
+		first   int // index of the frame's first name in names
+		object  bool
+		nameDue bool
+	}
+	var stack []frame
+	var names []uint64
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			start := i + 1
+			for i++; i < len(data) && data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			if n := len(stack); n > 0 && stack[n-1].nameDue && i <= len(data) {
+				stack[n-1].nameDue = false
+				names = append(names, maphash.Bytes(keySeed, data[start:min(i, len(data))]))
+			}
+		case '{', '[':
+			if len(stack) == max {
+				return dups, &CapError{Cap: "depth", Limit: int64(max), Offset: int64(i)}
+			}
+			stack = append(stack, frame{first: len(names), object: data[i] == '{', nameDue: data[i] == '{'})
+		case ',':
+			if n := len(stack); n > 0 {
+				stack[n-1].nameDue = stack[n-1].object
+			}
+		case '}', ']':
+			if n := len(stack); n > 0 {
+				dups += repeated(names[stack[n-1].first:])
+				names = names[:stack[n-1].first]
+				stack = stack[:n-1]
+			}
+		}
+	}
+	return dups, nil
+}
+
+func repeated(names []uint64) (n int) {
+	if len(names) < 2 {
+		return 0
+	}
+	slices.Sort(names)
+	return len(names) - len(slices.Compact(names))
+}

@@ -19,6 +19,9 @@ type Options struct {
 	// SecretKey is the key of the HMAC that identifies secrets. Without it a secret is identified by its
 	// place. Use the same key every time, and keep it: it allows to confirm a guessed secret.
 	SecretKey []byte
+	// MaxBytes caps the formats that are read whole, which is all but SARIF through [Open] and the ones read
+	// line by line. 0: 256 MiB.
+	MaxBytes int64
 }
 
 // Normalize finishes a report that a reader has filled: it puts names of tools, levels, severities, paths,
@@ -87,6 +90,9 @@ func (f *Finding) grade() {
 			}
 		case f.SeverityFrom == "" && f.Level != LevelUnset:
 			f.Severity, f.SeverityFrom = f.Level.Severity(), "level"
+		case f.SeverityFrom == "" && f.Category == CategorySecret:
+			// Scanners of secrets grade nothing; a secret that anyone can read is no less than high.
+			f.Severity, f.SeverityFrom = SeverityHigh, "secret"
 		}
 	} else if f.SeverityFrom == "" {
 		f.SeverityFrom = "word"

@@ -157,7 +157,7 @@ type Finding struct {
 	Kind        Kind     `json:"kind,omitempty"`
 	Level       Level    `json:"level"`
 	Severity    Severity `json:"severity"`
-	// SeverityFrom says by which rule Severity was found: "score", "word", "cvss", "level" or "" when unknown.
+	// SeverityFrom says by which rule Severity was found: "score", "word", "cvss", "level", "secret" or "" when unknown.
 	SeverityFrom string `json:"severityFrom,omitempty"`
 	// Score is the CVSS base score or security-severity from 0 to 10, 0 when not known. Vector is the CVSS
 	// vector it came from.

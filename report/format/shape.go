@@ -47,8 +47,8 @@ func (s *shape) has(names ...string) bool {
 	return true
 }
 
-func (s *shape) kind(name string) byte   { return s.members[name].kind }
-func (s *shape) text(name string) string { return s.members[name].text }
+func (s *shape) kind(name string) byte      { return s.members[name].kind }
+func (s *shape) text(name string) string    { return s.members[name].text }
 func (s *shape) inner(name, in string) bool { return slices.Contains(s.members[name].inner, in) }
 
 func (s *shape) isEmptyList(name string) bool {
@@ -119,7 +119,7 @@ func look(r io.Reader, limits input.Limits) (*shape, error) {
 	if b, _ := br.Peek(3); bytes.Equal(b, []byte("\xef\xbb\xbf")) {
 		_, _ = br.Discard(3)
 	} else if len(b) >= 2 && (b[0] == 0xff && b[1] == 0xfe || b[0] == 0xfe && b[1] == 0xff) {
-		return nil, errors.New("the input is UTF-16 (a redirection in Windows PowerShell writes that): convert it to UTF-8")
+		return nil, &input.SyntaxError{Err: errors.New("the input is UTF-16 (a redirection in Windows PowerShell writes that): convert it to UTF-8")}
 	}
 	s := &skim{br: br, depthCap: limits.DepthOrDefault()}
 	c, err := s.space()

@@ -48,7 +48,7 @@ var (
 
 // CapError reports that a cap was reached.
 type CapError struct {
-	Cap    string // "size", "depth", "line"
+	Cap    string // "size", "depth", "line", or what was counted
 	Limit  int64
 	Offset int64 // where, in bytes from the start
 }
@@ -60,7 +60,10 @@ func (e *CapError) Error() string {
 	case "depth":
 		return fmt.Sprintf("nested deeper than the cap of %d, at byte %d", e.Limit, e.Offset)
 	}
-	return fmt.Sprintf("a line is longer than the cap of %d bytes, at byte %d", e.Limit, e.Offset)
+	if e.Cap == "line" {
+		return fmt.Sprintf("a line is longer than the cap of %d bytes, at byte %d", e.Limit, e.Offset)
+	}
+	return fmt.Sprintf("more %s than the cap of %d", e.Cap, e.Limit)
 }
 
 // SyntaxError reports what is wrong and where.

@@ -1,0 +1,142 @@
+// Package format tells by its content what a report is and reads it.
+//
+// [Read] knows the formats listed by [Names]. Each is read by a small package of its own below this one,
+// which can be used directly when the format is known.
+//
+// # Errors
+//
+// All errors are of type [*report.Error]. An input that is none of the formats, or that several of them
+// write (an empty JSON list is a clean report of more than one tool), is [report.ErrUnknownFormat] with what
+// was seen.
+package format
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/format/internal/input"
+)
+
+// ReadOptions says how to read. The zero value is fine.
+type ReadOptions struct {
+	report.Options
+	// Format is one of [Names]; "" or "auto" means to tell by the content.
+	Format string
+}
+
+// Auto is the name of the format that means to tell by the content.
+const Auto = "auto"
+
+// Names returns the names of all formats, sorted.
+func Names() []string {
+	names := make([]string, len(formats))
+	for i, f := range formats {
+		names[i] = f.name
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Detect tells the format of r by its content and returns its name and a reader of the whole of r.
+func Detect(r io.Reader, o *ReadOptions) (name string, whole io.Reader, err error) {
+	f, whole, err := detect(r, limits(o))
+	if err != nil {
+		return "", nil, err
+	}
+	return f.name, whole, nil
+}
+
+// Read reads a report of any known format. o may be nil.
+func Read(ctx context.Context, r io.Reader, o *ReadOptions) (*report.Report, error) {
+	if o == nil {
+		o = &ReadOptions{}
+	}
+	f, r, err := choose(r, o)
+	if err != nil {
+		return nil, err
+	}
+	return f.read(ctx, r, &o.Options)
+}
+
+func limits(o *ReadOptions) input.Limits {
+	if o == nil {
+		return input.Limits{}
+	}
+	return input.LimitsOf(&o.Options)
+}
+
+// choose takes the format the caller named, or else the one that the content has.
+func choose(r io.Reader, o *ReadOptions) (*known, io.Reader, error) {
+	if o.Format == "" || o.Format == Auto {
+		return detect(r, limits(o))
+	}
+	f, err := named(o.Format)
+	return f, r, err
+}
+
+func named(name string) (*known, error) {
+	i := slices.IndexFunc(formats, func(f known) bool { return f.name == name })
+	if i < 0 {
+		return nil, &report.Error{
+			Op: "read", Subject: "Format", Kind: report.ErrInvalid,
+			Err: fmt.Errorf("%.40q is none of %s, %s", name, Auto, strings.Join(Names(), ", ")),
+		}
+	}
+	return &formats[i], nil
+}
+
+// detect reads the head of r, or all of it where the outside of a document ends at its end, and puts it back.
+func detect(r io.Reader, limits input.Limits) (*known, io.Reader, error) {
+	var seen bytes.Buffer
+	sh, err := look(io.TeeReader(io.LimitReader(r, limits.BytesOrDefault()), &seen), limits)
+	if err != nil {
+		return nil, nil, input.Fail("input", err)
+	}
+	whole := io.MultiReader(&seen, r)
+	f, err := match(sh)
+	if err != nil {
+		if sh.cut && int64(seen.Len()) >= limits.BytesOrDefault() {
+			err = input.Fail("input", &input.CapError{Cap: "size", Limit: limits.BytesOrDefault()})
+		}
+		return nil, nil, err
+	}
+	return f, whole, nil
+}
+
+func match(sh *shape) (*known, error) {
+	if sh.syntax == "empty" {
+		return nil, input.Fail("input", input.ErrEmpty)
+	}
+	var found []*known
+	for i := range formats {
+		if formats[i].is(sh) {
+			found = append(found, &formats[i])
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0 && sh.cut:
+		return nil, input.Fail("input", &input.SyntaxError{Err: fmt.Errorf("%w; seen so far: %s", input.ErrTruncated, sh)})
+	case len(found) == 0:
+		if why := notRead(sh); why != "" {
+			return nil, unknown(why)
+		}
+		return nil, unknown("saw " + sh.String())
+	}
+	names := make([]string, len(found))
+	for i, f := range found {
+		names[i] = f.name
+	}
+	return nil, unknown(fmt.Sprintf("saw %s, which may be %s: name the format", sh, strings.Join(names, ", ")))
+}
+
+func unknown(why string) error {
+	return &report.Error{Op: "read", Subject: "input", Kind: report.ErrUnknownFormat, Err: errors.New(why)}
+}

@@ -12,6 +12,7 @@
 //	go run ./internal/testbed/cmd path TOOL          the path of a tool that is built
 //	go run ./internal/testbed/cmd list               tools, versions, and where they are
 //	go run ./internal/testbed/cmd debian             the Debian packages the tests use, for apt-get install
+//	go run ./internal/testbed/cmd support FILE       the README's support table, of what was recorded in FILE
 //	go run ./internal/testbed/cmd up SERVER          start a server and keep it until interrupted
 package testbed
 
@@ -40,7 +41,9 @@ func Require(tb TB, spec Spec) *Tool {
 	tool, err := spec.Find()
 	if err != nil {
 		missing(tb, "%s: %v; build it with: go run ./internal/testbed/cmd build %s", spec.Name, err, spec.Name)
+		return nil
 	}
+	record(tb, tool.Name, tool.Version)
 	return tool
 }
 
@@ -51,6 +54,7 @@ func Debian(tb TB, pkg, program string, places ...string) string {
 	tb.Helper()
 	for _, name := range append([]string{program}, places...) {
 		if path, err := exec.LookPath(name); err == nil {
+			record(tb, pkg, debianRelease())
 			return path
 		}
 	}

@@ -18,7 +18,7 @@ import (
 
 func main() {
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: cmd build [TOOL...] | path TOOL | list | debian | up SERVER")
+		fmt.Fprintln(os.Stderr, "usage: cmd build [TOOL...] | path TOOL | list | debian | support FILE | up SERVER")
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -44,6 +44,8 @@ func run(ctx context.Context, args []string) error {
 	case "debian":
 		fmt.Println(strings.Join(testbed.DebianPackages(), " "))
 		return nil
+	case "support":
+		return support(names)
 	case "up":
 		return up(ctx, names)
 	default:
@@ -88,6 +90,18 @@ func path(names []string) error {
 		}
 	}
 	return fmt.Errorf("path takes the name of one tool, not %q", names)
+}
+
+func support(names []string) error {
+	if len(names) != 1 {
+		return fmt.Errorf("support takes the file that %s named", testbed.RecordFile)
+	}
+	recorded, err := os.ReadFile(names[0])
+	if err != nil {
+		return err
+	}
+	fmt.Print(testbed.SupportTable(string(recorded)))
+	return nil
 }
 
 func list() error {

@@ -1,0 +1,105 @@
+package image_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/waybill-dev/waybill/image"
+	"github.com/waybill-dev/waybill/image/imagetest"
+)
+
+// build makes a small image out of files.
+func build(t testing.TB, files image.Files) *image.Layout {
+	t.Helper()
+	l, err := image.Build(t.Context(), image.Spec{Layers: []image.Source{files}, Platforms: []string{"linux/amd64"}}, filepath.Join(t.TempDir(), "layout"), nil)
+	require.NoError(t, err)
+	return l
+}
+
+func client(t testing.TB, o *image.Options) *image.Client {
+	t.Helper()
+	c, err := image.New(o)
+	require.NoError(t, err)
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+func TestClient_Push(t *testing.T) {
+	tests := []struct {
+		name   string
+		server imagetest.Options
+		client image.Options
+	}{
+		{"open", imagetest.Options{}, image.Options{}},
+		{"tls", imagetest.Options{TLS: true}, image.Options{}},
+		{"basic", imagetest.Options{User: "u", Password: "p"}, image.Options{}},
+		{"token", imagetest.Options{User: "u", Password: "p", Token: true, TLS: true}, image.Options{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			reg := imagetest.NewServer(t, &tt.server)
+			tt.client.HTTPClient = reg.HTTPClient()
+			tt.client.Keychain = image.Logins{reg.Host(): image.Static("u", "p")}
+			c := client(t, &tt.client)
+			l := build(t, image.Files{"a": []byte("1")})
+			ref := reg.Host() + "/shop/cart:1"
+
+			p, err := c.Push(t.Context(), l, []string{ref}, nil)
+			require.NoError(t, err)
+			assert.Equal(t, ref+"@"+l.Digest(), p.Ref)
+			assert.Equal(t, l.Digest(), p.Digest)
+			assert.Equal(t, []string{"linux/amd64"}, p.Platforms)
+			assert.Equal(t, image.RefCreated, p.Refs[0].Status)
+			require.Len(t, p.Layers, 2)
+			for _, b := range p.Layers {
+				assert.Equal(t, image.BlobUploaded, b.Status)
+			}
+
+			r, err := c.Resolve(t.Context(), ref)
+			require.NoError(t, err)
+			assert.Equal(t, l.Digest(), r.Digest)
+			assert.Equal(t, []string{"linux/amd64"}, r.Platforms)
+
+			reg.ResetRequests()
+			p, err = c.Push(t.Context(), l, []string{ref}, nil)
+			require.NoError(t, err)
+			assert.Equal(t, image.RefUnchanged, p.Refs[0].Status)
+			for _, r := range reg.Requests() {
+				assert.Equal(t, http.MethodHead, r.Method, "%s %s", r.Method, r.Path)
+			}
+		})
+	}
+}
+
+func TestClient_Push_tagGuard(t *testing.T) {
+	reg := imagetest.NewServer(t, nil)
+	c := client(t, nil)
+	one, two := build(t, image.Files{"a": []byte("1")}), build(t, image.Files{"a": []byte("2")})
+	ref := reg.Host() + "/shop/cart:1"
+	_, err := c.Push(t.Context(), one, []string{ref}, nil)
+	require.NoError(t, err)
+
+	reg.ResetRequests()
+	_, err = c.Push(t.Context(), two, []string{ref}, nil)
+	require.ErrorIs(t, err, image.ErrTagExists)
+	for _, r := range reg.Requests() {
+		assert.Equal(t, http.MethodHead, r.Method, "nothing is sent before the guard")
+	}
+
+	p, err := c.Push(t.Context(), two, []string{ref}, &image.PushOptions{MoveTag: true})
+	require.NoError(t, err)
+	assert.Equal(t, image.RefMoved, p.Refs[0].Status)
+	assert.Equal(t, one.Digest(), p.Refs[0].Previous)
+}
+
+func TestClient_Push_wrongPassword(t *testing.T) {
+	reg := imagetest.NewServer(t, &imagetest.Options{User: "u", Password: "p", Token: true})
+	c := client(t, &image.Options{Keychain: image.Logins{reg.Host(): image.Static("u", "hunter2")}})
+	_, err := c.Push(t.Context(), build(t, nil), []string{reg.Host() + "/a:1"}, nil)
+	require.ErrorIs(t, err, image.ErrDenied)
+	assert.NotContains(t, err.Error(), "hunter2")
+}

@@ -1,0 +1,375 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/waybill-dev/waybill/internal/httpx"
+	"github.com/waybill-dev/waybill/internal/retry"
+)
+
+const userAgent = "waybill"
+
+// host is one registry: where it is, how it is talked to, and the logins that worked.
+type host struct {
+	client   *Client
+	name     string // as in references; logins go by it
+	endpoint string // host and port of the API
+
+	mu     sync.Mutex
+	scheme string // found by the first request
+	auth   authState
+}
+
+func newHost(c *Client, name, endpoint string) *host {
+	return &host{client: c, name: name, endpoint: endpoint, auth: authState{tokens: map[string]token{}}}
+}
+
+// request is one call of the distribution API.
+type request struct {
+	method string
+	path   string   // below the host, for instance "/v2/app/manifests/1", with its query; unused when url is set
+	url    *url.URL // where an earlier reply sent us
+	header http.Header
+	scopes []string
+	body   func() (io.ReadCloser, error) // called again for each try, as a body can be read once
+	size   int64
+	ok     []int // statuses that are no error
+}
+
+// send sends a request, again and again while it is worth it.
+func (h *host) send(ctx context.Context, r request) (*http.Response, error) {
+	var resp *http.Response
+	err := retry.Do(ctx, h.client.retry, func(ctx context.Context, _ int) error {
+		var err error
+		resp, err = h.once(ctx, r)
+		return err
+	})
+	return resp, err
+}
+
+// once sends a request one time; twice when the registry asks for a login or for a fresh one. Errors that
+// may go away are marked for [retry.Do].
+func (h *host) once(ctx context.Context, r request) (*http.Response, error) {
+	target, err := h.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	used, err := h.authorization(ctx, r.scopes)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := h.follow(ctx, r, target, used)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusUnauthorized && h.owns(resp.Request.URL) {
+		challenges := resp.Header.Values("WWW-Authenticate")
+		httpx.Drain(resp.Body)
+		fresh, err := h.login(ctx, r.scopes, challenges, used)
+		if err != nil {
+			return nil, err
+		}
+		if resp, err = h.follow(ctx, r, target, fresh); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(r.ok, resp.StatusCode) {
+		return resp, nil
+	}
+	defer httpx.Drain(resp.Body)
+	return nil, h.refusal(r, resp)
+}
+
+// target is the URL of a request. The first one finds out whether the registry speaks TLS.
+func (h *host) target(ctx context.Context, r request) (*url.URL, error) {
+	if r.url != nil {
+		return r.url, nil
+	}
+	scheme, err := h.findScheme(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return url.Parse(scheme + "://" + h.endpoint + r.path)
+}
+
+// findScheme tries TLS first. Plain HTTP is used only where it is permitted and the registry has just shown
+// that it speaks nothing else.
+func (h *host) findScheme(ctx context.Context) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.scheme != "" {
+		return h.scheme, nil
+	}
+	if !h.client.opts.AllowInsecureHTTP && !httpx.IsLoopback(h.endpoint) {
+		h.scheme = "https"
+		return h.scheme, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+h.endpoint+"/v2/", nil)
+	if err != nil {
+		return "", fail(ErrInvalid, "registry %q: %w", h.endpoint, httpx.RedactError(err))
+	}
+	resp, err := h.client.http.Do(req)
+	switch {
+	case err == nil:
+		httpx.Drain(resp.Body)
+		h.scheme = "https"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		h.scheme = "http"
+	default:
+		return "", h.failure(ctx, req.Method, req.URL, err)
+	}
+	return h.scheme, nil
+}
+
+// owns reports whether a URL is of the registry's own API; credentials go nowhere else.
+func (h *host) owns(u *url.URL) bool {
+	return u.Host == h.endpoint && (u.Scheme == "https" || u.Scheme == h.currentScheme())
+}
+
+func (h *host) currentScheme() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.scheme
+}
+
+const maxRedirects = 5
+
+// follow sends the request to target and, when it has no body, follows redirects.
+func (h *host) follow(ctx context.Context, r request, target *url.URL, authorization string) (*http.Response, error) {
+	for range maxRedirects {
+		resp, err := h.roundTrip(ctx, r, target, authorization)
+		if err != nil {
+			return nil, err
+		}
+		redirect := resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified
+		if !redirect || r.body != nil || !slices.Contains([]string{http.MethodGet, http.MethodHead}, r.method) {
+			return resp, nil
+		}
+		location := resp.Header.Get("Location")
+		httpx.Drain(resp.Body)
+		if target, err = h.hop(ctx, target, location); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fail(ErrRedirect, "%s %s: more than %d in a row", r.method, httpx.RedactURL(target), maxRedirects)
+}
+
+// hop resolves a Location header and refuses where it must not lead.
+func (h *host) hop(ctx context.Context, from *url.URL, location string) (*url.URL, error) {
+	to, err := from.Parse(location)
+	if err != nil || location == "" || to.Host == "" {
+		return nil, fail(ErrRegistry, "%s: unusable Location header", httpx.RedactURL(from))
+	}
+	to.User = nil
+	switch {
+	case to.Scheme != "https" && to.Scheme != "http", from.Scheme == "https" && to.Scheme != "https":
+		return nil, fail(ErrRedirect, "from %s to %s: from https to %s", httpx.RedactURL(from), httpx.RedactURL(to), to.Scheme)
+	case to.Host != from.Host && h.client.isPrivate(ctx, to.Hostname()) && !h.client.isPrivate(ctx, from.Hostname()):
+		return nil, fail(ErrRedirect, "from %s to %s: from a public to a private address", httpx.RedactURL(from), httpx.RedactURL(to))
+	}
+	return to, nil
+}
+
+// isPrivate reports whether a host is, or has, an address that is not of the public network. A name that
+// cannot be resolved here (because a proxy does it) counts as public.
+func (c *Client) isPrivate(ctx context.Context, host string) bool {
+	if httpx.IsLoopback(host) {
+		return true
+	}
+	ips := []net.IP{net.ParseIP(host)}
+	if ips[0] == nil {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		ips, _ = c.lookup(ctx, host)
+	}
+	return slices.ContainsFunc(ips, func(ip net.IP) bool {
+		a, ok := netip.AddrFromSlice(ip)
+		a = a.Unmap()
+		return ok && (a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() || sharedSpace.Contains(a))
+	})
+}
+
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // carrier-grade NAT; cloud metadata services live there too
+
+// roundTrip sends the request once, to one place.
+func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, authorization string) (*http.Response, error) {
+	ctx, dog := watch(ctx, h.client.opts.StallTimeout)
+	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), nil)
+	if err != nil {
+		dog.stop()
+		return nil, fail(ErrInvalid, "%w", httpx.RedactError(err))
+	}
+	if r.header != nil {
+		req.Header = r.header.Clone()
+	}
+	req.Header.Set("User-Agent", userAgent)
+	if authorization != "" && h.owns(target) {
+		req.Header.Set("Authorization", authorization)
+	}
+	if r.body != nil {
+		body, err := r.body()
+		if err != nil {
+			dog.stop()
+			return nil, err
+		}
+		req.Body, req.ContentLength = &watched{body, dog}, r.size
+		if r.size == 0 {
+			_ = body.Close()
+			req.Body = http.NoBody
+		}
+		req.GetBody = func() (io.ReadCloser, error) {
+			b, err := r.body()
+			return &watched{b, dog}, err
+		}
+	}
+	resp, err := h.client.http.Do(req)
+	if err != nil {
+		err = h.failure(ctx, r.method, target, err)
+		dog.stop()
+		return nil, err
+	}
+	resp.Body = &watched{resp.Body, dog.ending()}
+	return resp, nil
+}
+
+// failure classifies an error of the transport.
+func (h *host) failure(ctx context.Context, method string, target *url.URL, err error) error {
+	var local *kindError
+	if errors.As(err, &local) { // from reading the body we send
+		return local
+	}
+	cause := err
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		cause = ue.Err
+	}
+	if stalled := context.Cause(ctx); errors.Is(stalled, errStalled) {
+		cause = stalled
+	} else if ctx.Err() != nil {
+		return fmt.Errorf("%s %s: %w", method, httpx.RedactURL(target), ctx.Err())
+	}
+	failed := fail(ErrUnavailable, "%s %s: %w", method, httpx.RedactURL(target), cause)
+	var certificate *tls.CertificateVerificationError
+	var dns *net.DNSError
+	if errors.As(err, &certificate) || errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &dns) && dns.IsNotFound {
+		return failed
+	}
+	return retry.Again(failed)
+}
+
+// refusal makes an error of a reply that was not asked for.
+func (h *host) refusal(r request, resp *http.Response) error {
+	e := &RegistryError{Method: r.method, URL: httpx.RedactURL(resp.Request.URL), Status: resp.StatusCode}
+	if body, err := httpx.ReadAll(resp.Body, 64<<10, "error reply"); err == nil {
+		var reply struct {
+			Errors []struct{ Code, Message string }
+		}
+		if json.Unmarshal(body, &reply) == nil && len(reply.Errors) > 0 {
+			e.Code, e.Detail = oneLine(reply.Errors[0].Code), oneLine(reply.Errors[0].Message)
+		}
+	}
+	err := fail(kindOfStatus(e), "%w", e)
+	if httpx.RetryableStatus(e.Status) {
+		after, _ := httpx.RetryAfter(resp.Header, time.Now())
+		return retry.AgainAfter(err, after)
+	}
+	return err
+}
+
+func kindOfStatus(e *RegistryError) error {
+	switch {
+	case httpx.RetryableStatus(e.Status), e.Status >= 500:
+		return ErrUnavailable
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
+		return ErrDenied
+	case e.Code == "DIGEST_INVALID":
+		return ErrDigest
+	case e.Status == http.StatusNotFound:
+		return ErrNotFound
+	case e.Status == http.StatusRequestEntityTooLarge, e.Code == "SIZE_INVALID":
+		return ErrTooLarge
+	case e.Code == "TAG_INVALID" || e.Status == http.StatusConflict:
+		return ErrTagExists // what registries with immutable tags say
+	case e.Status == http.StatusMethodNotAllowed && e.Code == "UNSUPPORTED":
+		return ErrDenied // a read-only registry
+	}
+	return ErrRegistry
+}
+
+// oneLine cuts text of a server to what fits a message.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}
+
+// dog ends a transfer that stalls: each byte moved puts the end off again.
+type dog struct {
+	timer  *time.Timer
+	after  time.Duration
+	cancel context.CancelCauseFunc
+	last   bool
+}
+
+var errStalled = errors.New("not a byte moved for the stall timeout")
+
+func watch(ctx context.Context, after time.Duration) (context.Context, *dog) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	d := &dog{after: after, cancel: cancel}
+	d.timer = time.AfterFunc(after, func() { cancel(errStalled) })
+	return ctx, d
+}
+
+func (d *dog) moved() { d.timer.Reset(d.after) }
+
+func (d *dog) stop() {
+	d.timer.Stop()
+	d.cancel(nil)
+}
+
+// ending is the dog for the last body of an exchange, which stops it when it is closed.
+func (d *dog) ending() *dog {
+	return &dog{timer: d.timer, after: d.after, cancel: d.cancel, last: true}
+}
+
+// watched is a body under a dog's eyes.
+type watched struct {
+	io.ReadCloser
+	dog *dog
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if n > 0 {
+		w.dog.moved()
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	err := w.ReadCloser.Close()
+	if w.dog.last {
+		w.dog.stop()
+	}
+	return err
+}

@@ -175,6 +175,32 @@ func (m Message) Validate() error {
 	return m.withinBounds()
 }
 
+// Normalize checks m like [Message.Validate] and returns it as channels encode it: line ends are "\n", control
+// characters and invalid UTF-8 in texts are U+FFFD, Time is now when it was zero, and Key is set, so that none of
+// this makes it another message.
+func (m Message) Normalize() (Message, error) {
+	if err := m.Validate(); err != nil {
+		return m, err
+	}
+	if m.Key == "" {
+		m.Key = m.IdempotencyKey()
+	}
+	if m.Time.IsZero() {
+		m.Time = time.Now()
+	}
+	m = m.clone()
+	m.eachText(func(s *string) {
+		*s = strings.ToValidUTF8(strings.ReplaceAll(*s, "\r\n", "\n"), "\uFFFD")
+		*s = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) && r != '\n' && r != '\t' {
+				return unicode.ReplacementChar
+			}
+			return r
+		}, *s)
+	})
+	return m, nil
+}
+
 func (m Message) withinBounds() error {
 	text, parts, attached := 0, 0, 0
 	m.eachText(func(s *string) { text += len(*s) })
@@ -224,9 +250,13 @@ func validMediaType(s string) bool {
 }
 
 // IdempotencyKey returns what makes this message itself: 32 hexadecimal digits made from Key or, without
-// one, from all content except Time. It is the same on every try and in every process.
+// one, from all content except Time. It is the same on every try and in every process. A Key that has this
+// form already is returned as it is.
 func (m Message) IdempotencyKey() string {
-	if m.Key != "" {
+	switch {
+	case isDigest(m.Key):
+		return m.Key
+	case m.Key != "":
 		return digest("key", m.Key)
 	}
 	m.Time = time.Time{}
@@ -244,6 +274,11 @@ func digest(parts ...string) string {
 		fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func isDigest(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 16
 }
 
 // eachText calls f with every text that is shown, the most important ones first.
@@ -298,15 +333,26 @@ func (m Message) Facts() []Field {
 	return append(facts, m.Fields...)
 }
 
-// Color returns a CSS colour for the message: by its severity and, for harmless ones, by its outcome.
-func (m Message) Color() string {
+// Tone is the mood of a message, for channels that have colours.
+type Tone int
+
+// The tones.
+const (
+	Neutral Tone = iota
+	Good
+	Doubtful
+	Bad
+)
+
+// Tone returns the mood of m: by its severity and, for harmless ones, by its outcome.
+func (m Message) Tone() Tone {
 	switch {
 	case m.Severity >= SeverityError || m.Outcome == Failed:
-		return "#b42318"
+		return Bad
 	case m.Severity == SeverityWarning || m.Outcome == Cancelled:
-		return "#b54708"
+		return Doubtful
 	case m.Outcome == Succeeded:
-		return "#067647"
+		return Good
 	}
-	return "#175cd3"
+	return Neutral
 }

@@ -24,7 +24,7 @@ type scripted struct {
 }
 
 func (s *scripted) Notify(_ context.Context, m notify.Message) (notify.Receipt, error) {
-	s.keys = append(s.keys, m.Key)
+	s.keys = append(s.keys, m.IdempotencyKey())
 	if n := len(s.keys); n <= len(s.errs) && s.errs[n-1] != nil {
 		return notify.Receipt{}, s.errs[n-1]
 	}
@@ -188,8 +188,10 @@ func TestMessage_IdempotencyKey(t *testing.T) {
 }
 
 func TestResult_MarshalJSON(t *testing.T) {
-	b, err := json.Marshal(notify.Result{Target: "ops", Status: notify.Partial, Attempts: 2, Err: errors.New("no"),
-		Recipients: []notify.Recipient{{Address: "a@b.test"}, {Address: "c@d.test", Err: errors.New("550")}}})
+	b, err := json.Marshal(notify.Result{
+		Target: "ops", Status: notify.Partial, Attempts: 2, Err: errors.New("no"),
+		Recipients: []notify.Recipient{{Address: "a@b.test"}, {Address: "c@d.test", Err: errors.New("550")}},
+	})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"target":"ops","status":"partial","attempts":2,"error":"no","recipients":[{"address":"a@b.test"},{"address":"c@d.test","error":"550"}]}`, string(b))
 }

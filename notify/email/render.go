@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	texttemplate "text/template"
-	"time"
 
 	"github.com/wneessen/go-mail"
 
@@ -36,17 +35,16 @@ var (
 type Data struct {
 	notify.Message
 	Facts []notify.Field // outcome, component, environment, correlation id, time, then the message's fields
-	Color string         // for the severity and outcome, such as "#b42318"
+	Color string         // a CSS colour for the message's tone
 }
 
+var colors = map[notify.Tone]string{notify.Neutral: "#175cd3", notify.Good: "#067647", notify.Doubtful: "#b54708", notify.Bad: "#b42318"}
+
 func (n *Notifier) build(m notify.Message) (id string, body []byte, err error) {
-	if err := m.Validate(); err != nil {
+	if m, err = m.Normalize(); err != nil {
 		return "", nil, err
 	}
-	if m.Time.IsZero() {
-		m.Time = time.Now()
-	}
-	data := Data{Message: m, Facts: m.Facts(), Color: m.Color()}
+	data := Data{Message: m, Facts: m.Facts(), Color: colors[m.Tone()]}
 	text, html := &capped{}, &capped{}
 	if err := n.o.Text.Execute(text, data); err != nil {
 		return "", nil, n.fail("render", notify.ErrInvalid, err)

@@ -79,7 +79,7 @@ func Write(ctx context.Context, w io.Writer, s report.Source, o *Options) error 
 	if o == nil {
 		o = &Options{}
 	}
-	t, err := tally.Of(ctx, s)
+	t, err := tally.Of(ctx, s, 0)
 	if err != nil {
 		return failed(err)
 	}
@@ -182,8 +182,8 @@ func newPage(t *tally.Tally, o *Options, left int) *page {
 		ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(sum[:]),
 		Verdict:    o.Verdict,
 		Open:       t.Open, Suppressed: t.Suppressed, Absent: t.Absent,
-		Tools:    bars(tally.Worst(t.ByTool, topTools)),
-		Rules:    bars(tally.Worst(t.ByRule, topRules)),
+		Tools:    bars(tally.Most(t.ByTool, topTools)),
+		Rules:    bars(tally.Most(t.ByRule, topRules)),
 		Runs:     t.Head.Runs,
 		Unplaced: t.Head.Unplaced,
 		LeftOut:  left,

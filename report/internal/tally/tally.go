@@ -22,6 +22,9 @@ type Tally struct {
 	ByRule     map[string]*Severities
 	// All counts every finding that was yielded, by severity.
 	All Severities
+
+	keep  int
+	worst [report.SeverityCritical + 1][]report.Finding
 }
 
 // Severities counts by severity.
@@ -38,9 +41,10 @@ func (s *Severities) Total() (n int) {
 // maxRules caps the rules that are counted one by one.
 const maxRules = 100_000
 
-// Of reads all findings of s.
-func Of(ctx context.Context, s report.Source) (*Tally, error) {
+// Of reads all findings of s and keeps the keep worst open ones.
+func Of(ctx context.Context, s report.Source, keep int) (*Tally, error) {
 	t := &Tally{
+		keep:    keep,
 		Head:    s.Head(),
 		ByState: map[report.BaselineState]int{},
 		ByTool:  map[string]*Severities{},
@@ -68,11 +72,23 @@ func (t *Tally) add(f *report.Finding) {
 	}
 	t.Open++
 	t.BySeverity[sev]++
+	if len(t.worst[sev]) < t.keep {
+		t.worst[sev] = append(t.worst[sev], *f)
+	}
 	t.ByState[f.State]++
 	count(t.ByTool, f.Tool, sev)
 	if _, known := t.ByRule[f.Rule]; known || len(t.ByRule) < maxRules {
 		count(t.ByRule, f.Rule, sev)
 	}
+}
+
+// Worst returns the worst open findings, at most as many as were to be kept, in the order they came.
+func (t *Tally) Worst() []report.Finding {
+	var list []report.Finding
+	for _, sev := range report.Severities() {
+		list = append(list, t.worst[sev][:min(len(t.worst[sev]), t.keep-len(list))]...)
+	}
+	return list
 }
 
 func count(m map[string]*Severities, key string, sev report.Severity) {
@@ -90,8 +106,8 @@ type Named struct {
 	*Severities
 }
 
-// Worst returns at most n entries of m, those with the most findings first.
-func Worst(m map[string]*Severities, n int) []Named {
+// Most returns at most n entries of m, those with the most findings first.
+func Most(m map[string]*Severities, n int) []Named {
 	all := make([]Named, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		all = append(all, Named{name, m[name]})

@@ -177,6 +177,9 @@ func (d *document) make(name string, ops []op, changes []Change) ([]byte, error)
 		}
 		all = append(all, s...)
 	}
+	for _, o := range ops {
+		o.mutate()
+	}
 	slices.SortStableFunc(all, func(a, b splice) int { return cmp.Compare(a.from, b.from) })
 	text, err := apply(d.text, all)
 	if err == nil {
@@ -341,8 +344,10 @@ func (f *finder) sharing(o op, values map[*yaml.Node][]*target, wanted map[*targ
 
 // change describes an operation.
 func change(file string, t *target, ed *edit, o op) Change {
-	c := Change{File: file, Object: t.object, Path: o.path, New: o.value, Image: ed.Image,
-		OldTag: t.ref.tag, NewTag: ed.to.tag}
+	c := Change{
+		File: file, Object: t.object, Path: o.path, New: o.value, Image: ed.Image,
+		OldTag: t.ref.tag, NewTag: ed.to.tag, NewRef: t.after(ed).String(),
+	}
 	at := o.slot.scalar()
 	if o.kind != insert {
 		c.Old = o.slot.text()
@@ -352,6 +357,15 @@ func change(file string, t *target, ed *edit, o op) Change {
 		c.DroppedDigest = t.ref.digest
 	}
 	return c
+}
+
+// after is the image as it will stand.
+func (t *target) after(ed *edit) reference {
+	r := t.ref.with(ed.to)
+	if r.name == "" { // a tag reached by its path, with no repository beside it
+		r.name = ed.Image
+	}
+	return r
 }
 
 // parseError classifies what the parser says.

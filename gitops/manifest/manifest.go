@@ -50,6 +50,7 @@ type Change struct {
 	Image         string `json:"image"`                   // Edit.Image
 	OldTag        string `json:"oldTag,omitempty"`        // tag of the image before, empty if it had none
 	NewTag        string `json:"newTag,omitempty"`        // tag of the image after
+	NewRef        string `json:"newRef"`                  // the whole image after, as it is spelled in the file
 	DroppedDigest string `json:"droppedDigest,omitempty"` // digest the image was pinned to and no longer is
 }
 
@@ -161,8 +162,10 @@ func (e *Editor) Check() error {
 	for _, ed := range e.edits {
 		switch {
 		case ed.Matches > 0 && ed.matched != ed.Matches:
-			errs = append(errs, &Error{Op: "set", Image: ed.Image, Kind: ErrCount, Near: e.near(ed.id, ed.matched),
-				Err: fmt.Errorf("%d instead of %d", ed.matched, ed.Matches)})
+			errs = append(errs, &Error{
+				Op: "set", Image: ed.Image, Kind: ErrCount, Near: e.near(ed.id, ed.matched),
+				Err: fmt.Errorf("%d instead of %d", ed.matched, ed.Matches),
+			})
 		case ed.matched == 0:
 			errs = append(errs, &Error{Op: "set", Image: ed.Image, Kind: ErrNotFound, Near: e.near(ed.id, 0)})
 		}

@@ -144,36 +144,39 @@ func (d *document) blockSpan(at int, value string) (from, to int, err error) {
 	return at + i, at + i + len(value), nil
 }
 
-// splices turns an operation into replacements of bytes, and does the same to the tree. The tree afterwards
-// is what the spliced text must parse to.
+// splices turns an operation into replacements of bytes.
 func (d *document) splices(o op) ([]splice, error) {
-	switch o.kind {
-	case insert:
-		return d.insert(o)
-	case rename:
-		key, err := d.scalar(o.slot.key, o.key, nil)
-		if err != nil {
-			return nil, err
-		}
-		value, err := d.scalar(o.slot.scalar(), o.value, o.slot.key)
-		if err != nil {
-			return nil, err
-		}
-		setNode(o.slot.key, o.key)
-		setNode(o.slot.scalar(), o.value)
-		return []splice{key, value}, nil
-	default:
-		s, err := d.scalar(o.slot.scalar(), o.value, o.slot.key)
-		if err != nil {
-			return nil, err
-		}
-		setNode(o.slot.scalar(), o.value)
-		return []splice{s}, nil
+	if o.kind == insert {
+		s, err := d.insert(o)
+		return []splice{s}, err
 	}
+	value, err := d.scalar(o.slot.scalar(), o.value, o.slot.key)
+	if err != nil || o.kind == set {
+		return []splice{value}, err
+	}
+	key, err := d.scalar(o.slot.key, o.key, nil)
+	return []splice{key, value}, err
 }
 
-func setNode(n *yaml.Node, value string) {
-	n.Value, n.Tag = value, "!!str"
+// mutate does the operation to the tree, which afterwards is what the new text must parse to.
+func (o op) mutate() {
+	setNode := func(n *yaml.Node, value string) { n.Value, n.Tag = value, "!!str" }
+	switch o.kind {
+	case rename:
+		setNode(o.slot.key, o.key)
+		setNode(o.slot.scalar(), o.value)
+	case set:
+		setNode(o.slot.scalar(), o.value)
+	case insert:
+		k := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: o.key}
+		v := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: o.value}
+		content := &o.mapping.Content
+		i := slices.Index(*content, o.slot.key) + 2
+		for i < len(*content) && (*content)[i].Line == 0 {
+			i += 2 // behind what was added before
+		}
+		*content = slices.Insert(*content, i, k, v)
+	}
 }
 
 // scalar replaces the value of n. key is the key in front of it, if it has one.
@@ -215,50 +218,34 @@ func (d *document) fill(key *yaml.Node, value string) (splice, error) {
 }
 
 // insert adds a pair behind another: on a line of its own with the same indentation, or behind a comma.
-func (d *document) insert(o op) ([]splice, error) {
+func (d *document) insert(o op) (splice, error) {
 	if o.slot.val.Kind != yaml.ScalarNode || !owns(o.mapping, o.slot) {
-		return nil, fmt.Errorf("no place to add %s", o.key)
+		return splice{}, fmt.Errorf("no place to add %s", o.key)
 	}
 	json := isJSON(o.slot.key)
 	pair := quote(o.key, json) + ": " + quote(o.value, json)
 	_, end, err := d.span(o.slot.val)
 	if err != nil {
-		return nil, err
+		return splice{}, err
 	}
 	if quoted := o.slot.val.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0; quoted {
 		end++
 	}
-	var s splice
 	if o.mapping.Style&yaml.FlowStyle != 0 {
-		s = splice{end, end, ", " + pair}
-	} else {
-		start, err := d.offset(o.slot.key.Line, o.slot.key.Column)
-		if err != nil {
-			return nil, err
-		}
-		indent := strings.Repeat(" ", o.slot.key.Column-1)
-		eol := len(d.text)
-		if i := bytes.IndexAny(d.text[start:], "\r\n"); i >= 0 {
-			eol = start + i
-		}
-		if eol < end {
-			return nil, fmt.Errorf("no place to add %s behind a value over several lines", o.key)
-		}
-		s = splice{eol, eol, d.newline(eol) + indent + pair}
+		return splice{end, end, ", " + pair}, nil
 	}
-	for i := 0; i+1 < len(o.mapping.Content); i += 2 {
-		if o.mapping.Content[i] == o.slot.key {
-			k := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: o.key}
-			v := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: o.value}
-			i += 2
-			for i < len(o.mapping.Content) && o.mapping.Content[i].Line == 0 {
-				i += 2 // behind what was added before
-			}
-			o.mapping.Content = slices.Insert(o.mapping.Content, i, k, v)
-			break
-		}
+	start, err := d.offset(o.slot.key.Line, o.slot.key.Column)
+	if err != nil {
+		return splice{}, err
 	}
-	return []splice{s}, nil
+	eol := len(d.text)
+	if i := bytes.IndexAny(d.text[start:], "\r\n"); i >= 0 {
+		eol = start + i
+	}
+	if eol < end {
+		return splice{}, fmt.Errorf("no place to add %s behind a value over several lines", o.key)
+	}
+	return splice{eol, eol, d.newline(eol) + strings.Repeat(" ", o.slot.key.Column-1) + pair}, nil
 }
 
 // newline returns the line end at that place, or the one the document uses.

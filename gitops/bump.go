@@ -1,0 +1,302 @@
+package gitops
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/waybill-dev/waybill/gitops/manifest"
+	"github.com/waybill-dev/waybill/internal/retry"
+)
+
+// BumpOptions says how to commit. The zero value edits every YAML and JSON file in which an image stands.
+type BumpOptions struct {
+	// Paths are globs of the files to read: "apps/web/*.yaml", "apps/**/kustomization.yaml". Parts are as in
+	// [path.Match]; "**" stands for any number of directories. With paths only these files are fetched; without,
+	// the whole commit is: slower, same result.
+	Paths []string
+
+	// Supersede is the rule that keeps a newer deployment from being overwritten by an older one: if one of
+	// the images stands at a newer tag than asked for, nothing is committed and the result says so. Nil
+	// compares nothing. See [ByBuild] and [BySemver].
+	Supersede Rule
+
+	// Message is a [text/template] over [MessageData]. Empty names the images. Trailers follow it: Image, Digest,
+	// Build, then Trailers, then Signed-off-by.
+	Message  string
+	Build    string // value of the trailer Build, if set
+	Trailers []Trailer
+	SignOff  bool // add Signed-off-by with the author
+
+	Author    Identity // zero means waybill <waybill@localhost>
+	Committer Identity // zero means Author
+
+	// Signer signs the commit, if set.
+	Signer Signer
+
+	// DryRun makes the commit but does not push it; the result holds its diff.
+	DryRun bool
+}
+
+// Commit is the outcome of a bump.
+type Commit struct {
+	// Revision is the full hash of the commit that holds the images as asked: the new commit or, when there
+	// was nothing to do, the head of the branch as it was read. With Superseded it is that head too.
+	Revision string
+	Parent   string // head of the branch the edit was made on
+	Branch   string // without "refs/heads/"
+	Changes  []manifest.Change
+	Attempts int
+
+	Noop       bool              // everything was as asked already; nothing was pushed
+	Superseded []manifest.Change // changes not made because a newer tag stands there; nothing was pushed
+	Skipped    []string          // files that are no YAML but templates, and were left alone
+
+	DryRun bool
+	Diff   string // unified diff, with DryRun only
+}
+
+// bump is a Bump call, read and checked.
+type bump struct {
+	repo      *Repo
+	edits     []manifest.Edit
+	o         BumpOptions
+	globs     globs
+	template  *template.Template
+	author    Identity
+	committer Identity
+}
+
+// Bump sets images in the branch and pushes the change as one commit, on condition that the branch has not
+// moved. If it has, the new head is read and the edit is made again, so nothing is ever lost or merged. An
+// image that stands nowhere is [ErrEdit] with a [manifest.Error] that lists near matches.
+//
+// It needs no clone, no work tree and no git program: it fetches the commit, the trees and the files it needs
+// and sends back only what changed.
+func (r *Repo) Bump(ctx context.Context, edits []manifest.Edit, o *BumpOptions) (*Commit, error) {
+	b, err := r.newBump(edits, o)
+	if err != nil {
+		return nil, r.wrap("bump", err)
+	}
+	var done *Commit
+	err = retry.Do(ctx, r.policy, func(ctx context.Context, attempt int) error {
+		c, err := b.try(ctx)
+		if c != nil {
+			c.Attempts = attempt
+			done = c
+		}
+		if errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) {
+			return retry.Again(err)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, r.wrap("bump", err)
+	}
+	return done, nil
+}
+
+func (r *Repo) newBump(edits []manifest.Edit, o *BumpOptions) (*bump, error) {
+	b := &bump{repo: r, edits: edits}
+	if o != nil {
+		b.o = *o
+	}
+	var errs []error
+	bad := func(field string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", field, err))
+		}
+	}
+	_, err := b.editor()
+	bad("edits", err)
+	b.globs, err = parseGlobs(b.o.Paths)
+	bad("Paths", err)
+	b.template, err = parseMessage(b.o.Message)
+	bad("Message", err)
+	b.author, b.committer = b.o.Author, b.o.Committer
+	if b.author == (Identity{}) {
+		b.author = Identity{"waybill", "waybill@localhost"}
+	}
+	if b.committer == (Identity{}) {
+		b.committer = b.author
+	}
+	bad("Author", b.author.check())
+	bad("Committer", b.committer.check())
+	if strings.ContainsAny(b.o.Build, "\n\r\x00") {
+		bad("Build", errors.New("it holds a line end"))
+	}
+	for _, t := range b.o.Trailers {
+		bad("Trailers", t.check())
+	}
+	if len(errs) > 0 {
+		return nil, &fault{ErrOptions, errors.Join(errs...)}
+	}
+	return b, nil
+}
+
+// editor returns a fresh editor: each attempt starts anew.
+func (b *bump) editor() (*manifest.Editor, error) {
+	return manifest.NewEditor(b.edits, &manifest.Options{SkipUnrelated: true})
+}
+
+// try makes one attempt.
+func (b *bump) try(ctx context.Context) (*Commit, error) {
+	c, err := b.repo.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.transport.close()
+	head, err := c.head(b.repo.o.Branch)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.snapshot(ctx, head, b.globs, b.repo.o.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	done := &Commit{Revision: head.String(), Parent: head.String(), Branch: strings.TrimPrefix(c.advert.branch, "refs/heads/"), DryRun: b.o.DryRun}
+	changed, err := b.edit(s, done)
+	if err != nil {
+		return nil, err
+	}
+	if done.Superseded, err = b.superseded(done.Changes); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(done.Superseded) > 0:
+		done.Changes = nil
+		return done, nil
+	case len(changed) == 0:
+		done.Noop = true
+		return done, nil
+	}
+	made := s.objs.Child()
+	tree, err := made.Update(s.commit.TreeHash, changed)
+	if err != nil {
+		return nil, &fault{ErrProtocol, err}
+	}
+	message, err := b.message(done.Branch, done.Changes)
+	if err != nil {
+		return nil, err
+	}
+	data, err := b.commit(head, tree, message, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	hash := made.Add(plumbing.CommitObject, data)
+	done.Revision = hash.String()
+	if b.o.DryRun {
+		done.Diff = diff(s, changed)
+		return done, nil
+	}
+	var pack bytes.Buffer
+	if err := made.Pack(&pack, made.Hashes()); err != nil {
+		return nil, &fault{ErrProtocol, err}
+	}
+	return done, b.push(ctx, c, head, hash, pack.Bytes())
+}
+
+// head returns the head of the branch.
+func (c *client) head(branch string) (plumbing.Hash, error) {
+	switch {
+	case c.advert.found:
+		return c.advert.hash, nil
+	case branch != "":
+		return plumbing.ZeroHash, faultf(ErrNotFound, "no branch %s", branch)
+	}
+	return plumbing.ZeroHash, faultf(ErrNotFound, "HEAD points to no branch that exists: the repository is empty, or Branch has to be set")
+}
+
+// edit makes the edits in the files of the snapshot and returns those that changed.
+func (b *bump) edit(s *snapshot, done *Commit) (map[string][]byte, error) {
+	editor, err := b.editor()
+	if err != nil {
+		return nil, &fault{ErrOptions, err}
+	}
+	changed := map[string][]byte{}
+	for _, f := range s.files {
+		data, err := s.objs.Blob(f.hash)
+		if err != nil {
+			return nil, &fault{ErrProtocol, err}
+		}
+		out, ch, err := editor.File(f.path, data)
+		switch {
+		case errors.Is(err, manifest.ErrTemplate):
+			done.Skipped = append(done.Skipped, f.path)
+		case err != nil:
+			return nil, &fault{ErrEdit, err}
+		case len(ch) > 0:
+			changed[f.path] = out
+			done.Changes = append(done.Changes, ch...)
+		}
+	}
+	if err := editor.Check(); err != nil {
+		return nil, &fault{ErrEdit, err}
+	}
+	return changed, nil
+}
+
+// superseded returns the changes that would go back.
+func (b *bump) superseded(changes []manifest.Change) ([]manifest.Change, error) {
+	if b.o.Supersede == nil {
+		return nil, nil
+	}
+	var newer []manifest.Change
+	for _, c := range changes {
+		if c.OldTag == c.NewTag || c.OldTag == "" {
+			continue
+		}
+		order, err := b.o.Supersede(c.OldTag, c.NewTag)
+		if err != nil {
+			return nil, faultf(ErrSupersede, "%s in %s: %w", c.Image, c.File, err)
+		}
+		if order > 0 {
+			newer = append(newer, c)
+		}
+	}
+	return newer, nil
+}
+
+// push sends the commit. A nil error means the branch holds it.
+func (b *bump) push(ctx context.Context, c *client, from, to plumbing.Hash, pack []byte) error {
+	report, err := c.push(ctx, c.advert.branch, from, to, pack)
+	if err == nil && report.status == "ok" {
+		return nil
+	}
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	// Either the server refused, and does not say in a way programs can read whether the branch had moved; or
+	// the answer got lost, and the push may have worked. The branch itself tells.
+	again, cerr := b.repo.connect(ctx)
+	if cerr != nil {
+		return errors.Join(err, cerr)
+	}
+	defer again.transport.close()
+	now := again.advert.hash
+	switch {
+	case now == to:
+		return nil
+	case now != from:
+		if err == nil {
+			return faultf(ErrConflict, "the branch moved from %.12s to %.12s", from, now)
+		}
+		if in, derr := again.descends(ctx, to, now, b.repo.o.MaxBytes); derr == nil && in {
+			return nil // pushed, and somebody else's commit is on top of it already
+		}
+		return err
+	case err != nil:
+		return err
+	}
+	reason := report.status
+	if report.message != "" {
+		reason += ": " + report.message
+	}
+	return faultf(ErrRejected, "%s: %s", strings.TrimPrefix(c.advert.branch, "refs/heads/"), oneLine(reason))
+}

@@ -1,0 +1,91 @@
+package gitops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/waybill-dev/waybill/gitops/internal/gitobj"
+)
+
+// Descends reports whether rev is ancestor or has it in its history: whether what was deployed with rev
+// contains ancestor. Both are full hashes. A revision the server does not have is [ErrNotFound]; one it has but
+// does not hand out, because no branch leads to it, is [ErrNotFound] too.
+func (r *Repo) Descends(ctx context.Context, ancestor, rev string) (bool, error) {
+	for name, h := range map[string]string{"ancestor": ancestor, "rev": rev} {
+		if !plumbing.IsHash(h) {
+			return false, r.wrap("descends", faultf(ErrOptions, "%s: %q is no full hash", name, h))
+		}
+	}
+	if ancestor == rev {
+		return true, nil
+	}
+	c, err := r.connect(ctx)
+	if err != nil {
+		return false, r.wrap("descends", err)
+	}
+	defer c.transport.close()
+	found, err := c.descends(ctx, plumbing.NewHash(ancestor), plumbing.NewHash(rev), r.o.MaxBytes)
+	if err != nil {
+		return false, r.wrap("descends", err)
+	}
+	return found, nil
+}
+
+// descends fetches history, first little and then all of it, and looks for the ancestor.
+func (c *client) descends(ctx context.Context, ancestor, rev plumbing.Hash, limit int64) (bool, error) {
+	filter := ""
+	if _, ok := c.advert.capabilities["filter"]; ok {
+		filter = "tree:0" // commits only
+	}
+	for _, depth := range []int{50, 2000, 0} {
+		objs := gitobj.New(limit)
+		err := c.fetch(ctx, wanted{hashes: []plumbing.Hash{rev}, depth: depth, filter: filter}, objs)
+		if filter != "" && errors.Is(err, ErrProtocol) {
+			filter = "blob:none"
+			objs = gitobj.New(limit)
+			err = c.fetch(ctx, wanted{hashes: []plumbing.Hash{rev}, depth: depth, filter: filter}, objs)
+		}
+		if errors.Is(err, ErrProtocol) {
+			return false, &fault{ErrNotFound, fmt.Errorf("revision %s: %w", rev, err)}
+		}
+		if err != nil {
+			return false, err
+		}
+		found, complete, err := reaches(objs, rev, ancestor)
+		if err != nil || found || complete {
+			return found, err
+		}
+	}
+	return false, faultf(ErrProtocol, "the history of %s did not come whole", rev)
+}
+
+// reaches walks from rev to its parents. complete means that no parent was missing.
+func reaches(objs *gitobj.Store, rev, ancestor plumbing.Hash) (found, complete bool, err error) {
+	complete = true
+	seen := map[plumbing.Hash]bool{rev: true}
+	for todo := []plumbing.Hash{rev}; len(todo) > 0; {
+		h := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if h == ancestor {
+			return true, complete, nil
+		}
+		if !objs.Has(h) {
+			complete = false
+			continue
+		}
+		c, err := objs.Commit(h)
+		if err != nil {
+			return false, false, &fault{ErrProtocol, err}
+		}
+		for _, p := range c.ParentHashes {
+			if !seen[p] {
+				seen[p] = true
+				todo = append(todo, p)
+			}
+		}
+	}
+	return false, complete, nil
+}

@@ -1,0 +1,275 @@
+package secrets
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Mask stands in a redacted text wherever a value was.
+const Mask = "***"
+
+// minMask is the length below which masking does harm: "on" or "80" would make holes everywhere and tell
+// what they hide.
+const minMask = 4
+
+// A Redactor knows values and masks them in text. It finds each one as it is; in base64 (standard and URL
+// alphabet, whatever the bytes before it, as in "user:password"), hex, percent-encoding, inside JSON and Go
+// strings, HTML and XML, and shell quotes; and, when it has several lines, each line of 4 bytes or more by
+// itself. Values that overlap are masked together. It does not find a value that was compressed, encrypted,
+// split over lines or encoded twice.
+//
+// The zero value is not ready; use [NewRedactor]. It is safe for concurrent use, and may learn while it is in use.
+type Redactor struct {
+	state func() *redactorState // a closure, so that nothing prints the patterns
+}
+
+type redactorState struct {
+	mu       sync.Mutex
+	patterns map[string]bool
+	compiled atomic.Pointer[matcher] // nil when patterns has changed since
+}
+
+// NewRedactor returns a Redactor that knows nothing yet.
+func NewRedactor() *Redactor {
+	s := &redactorState{patterns: map[string]bool{}}
+	return &Redactor{state: func() *redactorState { return s }}
+}
+
+// Add teaches the redactor a value; name is for the error only. Values of fewer than 4 bytes are refused with
+// an [*Error] of kind [ErrTooShort], the empty one excepted, which needs no masking. Adding twice does nothing.
+func (r *Redactor) Add(name string, v Value) error {
+	if n := v.Len(); n == 0 {
+		return nil
+	} else if n < minMask {
+		return &Error{Op: "mask", Ref: name, Kind: ErrTooShort, Err: fmt.Errorf("%d bytes, masking takes %d", n, minMask)}
+	}
+	s := r.state()
+	raw := v.Expose()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.patterns[raw] && s.patterns[hex.EncodeToString([]byte(raw))] {
+		return nil
+	}
+	for _, form := range forms(raw) {
+		s.patterns[form] = true
+	}
+	for line := range strings.Lines(raw) {
+		if line = strings.TrimSpace(line); len(line) >= minMask {
+			for _, form := range escapes(line) {
+				s.patterns[form] = true
+			}
+		}
+	}
+	s.compiled.Store(nil)
+	return nil
+}
+
+// Redact returns s with every known value masked.
+func (r *Redactor) Redact(s string) string {
+	m := r.matcher()
+	if m.empty() {
+		return s
+	}
+	out, _ := m.scan(nil, []byte(s), -1, true)
+	return string(out)
+}
+
+// Error returns err with a message that is masked, nil for nil. [errors.Is] and [errors.As] see through it;
+// [errors.Unwrap] does not, so that nothing which walks and prints the chain meets the original.
+func (r *Redactor) Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &redactedError{r: r, err: func() error { return err }}
+}
+
+type redactedError struct {
+	r   *Redactor
+	err func() error
+}
+
+func (e *redactedError) Error() string        { return e.r.Redact(e.err().Error()) }
+func (e *redactedError) Is(target error) bool { return errors.Is(e.err(), target) }
+func (e *redactedError) As(target any) bool   { return errors.As(e.err(), target) }
+
+func (r *Redactor) matcher() *matcher {
+	s := r.state()
+	if m := s.compiled.Load(); m != nil {
+		return m
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := compile(s.patterns)
+	s.compiled.Store(m)
+	return m
+}
+
+// forms lists what s looks like in the encodings a secret commonly appears in.
+func forms(s string) []string {
+	b := []byte(s)
+	f := append(escapes(s), base64.StdEncoding.EncodeToString(b), base64.URLEncoding.EncodeToString(b),
+		base64.RawStdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b), hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)))
+	for offset := range 3 {
+		f = append(f, base64At(base64.RawStdEncoding, s, offset), base64At(base64.RawURLEncoding, s, offset))
+	}
+	return f
+}
+
+// base64At returns the characters that s gives when offset bytes stand before it, modulo 3, leaving out those
+// that also depend on its neighbours.
+func base64At(enc *base64.Encoding, s string, offset int) string {
+	b := append(make([]byte, offset), s...)
+	first := (offset*8 + 5) / 6 // characters touched by what is before
+	return enc.EncodeToString(b)[first : len(b)*8/6]
+}
+
+// escapes lists the ways s is written inside quotes and URLs.
+func escapes(s string) []string {
+	plain, _ := json.Marshal(s)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s)
+	noHTML := strings.TrimSuffix(b.String(), "\n")
+	goQuoted, goASCII := strconv.Quote(s), strconv.QuoteToASCII(s)
+	alnum := func(c byte) bool { return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+	var percent, percentLower, backslash strings.Builder
+	for _, c := range []byte(s) {
+		if alnum(c) || strings.IndexByte("-_.~", c) >= 0 {
+			percent.WriteByte(c)
+			percentLower.WriteByte(c)
+		} else {
+			fmt.Fprintf(&percent, "%%%02X", c)
+			fmt.Fprintf(&percentLower, "%%%02x", c)
+		}
+		if !alnum(c) && c < 0x80 && strings.IndexByte("-_./:=+@%,", c) < 0 {
+			backslash.WriteByte('\\')
+		}
+		backslash.WriteByte(c)
+	}
+	return []string{
+		s,
+		string(plain[1 : len(plain)-1]), noHTML[1 : len(noHTML)-1],
+		goQuoted[1 : len(goQuoted)-1], goASCII[1 : len(goASCII)-1],
+		url.QueryEscape(s), url.PathEscape(s), (&url.URL{Path: s}).EscapedPath(), url.UserPassword("", s).String()[1:],
+		percent.String(), percentLower.String(),
+		html.EscapeString(s),
+		strings.ReplaceAll(s, "'", `'\''`), strings.ReplaceAll(s, "'", `'"'"'`),
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(s),
+		backslash.String(),
+	}
+}
+
+// matcher finds patterns. At each position a bit tells whether the next four bytes begin any pattern; only
+// then are the few that do compared. That keeps the common case, no match, at a table look-up per byte.
+type matcher struct {
+	bits    [1 << filterBits / 64]uint64
+	byHead  map[uint32][][]byte // by the first four bytes; the longest first
+	begins1 [256]bool
+	begins2 [1 << 16 / 64]uint64
+	begins3 map[[3]byte]bool
+}
+
+const filterBits = 18
+
+func compile(patterns map[string]bool) *matcher {
+	m := &matcher{byHead: map[uint32][][]byte{}, begins3: map[[3]byte]bool{}}
+	for p := range patterns {
+		if len(p) < minMask {
+			continue
+		}
+		b := []byte(p)
+		head := binary.LittleEndian.Uint32(b)
+		h := hash(head)
+		m.bits[h/64] |= 1 << (h % 64)
+		m.byHead[head] = append(m.byHead[head], b)
+		m.begins1[b[0]] = true
+		two := binary.LittleEndian.Uint16(b)
+		m.begins2[two/64] |= 1 << (two % 64)
+		m.begins3[[3]byte(b)] = true
+	}
+	for _, list := range m.byHead {
+		slices.SortFunc(list, func(a, b []byte) int { return cmp.Compare(len(b), len(a)) })
+	}
+	return m
+}
+
+func (m *matcher) empty() bool { return len(m.byHead) == 0 }
+
+func hash(head uint32) uint32 { return head * 2654435761 >> (32 - filterBits) }
+
+// scan appends to out what is settled of buf, masked, and says how much of buf that was. The rest may be the
+// beginning of a pattern; with final set there is no rest. buf[:covered] lies inside a mask already written;
+// a negative covered says that there is none, and zero that one ended right here.
+func (m *matcher) scan(out, buf []byte, covered int, final bool) ([]byte, scanned) {
+	clean := max(covered, 0) // buf[clean:i] is to be copied
+	for i := 0; ; i++ {
+		for i+minMask <= len(buf) {
+			h := hash(binary.LittleEndian.Uint32(buf[i:]))
+			if m.bits[h/64]&(1<<(h%64)) != 0 {
+				break
+			}
+			i++
+		}
+		n, more := m.at(buf[i:])
+		if i == len(buf) || more && !final {
+			if clean < i {
+				out = append(out, buf[clean:i]...)
+			}
+			return out, scanned{used: i, covered: covered - i}
+		}
+		if n == 0 {
+			continue
+		}
+		if i > covered {
+			out = append(out, buf[clean:i]...)
+			out = append(out, Mask...)
+		}
+		covered = max(covered, i+n)
+		clean = covered
+	}
+}
+
+type scanned struct {
+	used    int
+	covered int // for the next scan, which begins behind used
+}
+
+// at returns the length of the longest pattern that b begins with, and whether more bytes could make it longer.
+func (m *matcher) at(b []byte) (n int, more bool) {
+	switch len(b) {
+	case 0:
+		return 0, false
+	case 1:
+		return 0, m.begins1[b[0]]
+	case 2:
+		two := binary.LittleEndian.Uint16(b)
+		return 0, m.begins2[two/64]&(1<<(two%64)) != 0
+	case 3:
+		return 0, m.begins3[[3]byte(b)]
+	}
+	for _, p := range m.byHead[binary.LittleEndian.Uint32(b)] {
+		switch {
+		case len(p) <= len(b):
+			if bytes.HasPrefix(b, p) {
+				return len(p), more
+			}
+		case bytes.HasPrefix(p, b):
+			more = true
+		}
+	}
+	return 0, more
+}

@@ -11,24 +11,33 @@ import (
 	"strings"
 )
 
-// Options says how findings are normalised while they are read. The zero value is fine.
+// Options says how a report is read and normalised. The zero value, and nil, are fine.
 type Options struct {
 	// Root is the directory of the sources. Absolute paths below it become relative to it, and identities are
 	// made from the source text where it can be read there. Empty: neither.
 	Root string
+	// Mounts are other directories at which the sources stood while they were scanned, as in a container
+	// ("/src", "/github/workspace"); paths below them become relative too.
+	Mounts []string
 	// SecretKey is the key of the HMAC that identifies secrets. Without it a secret is identified by its
 	// place. Use the same key every time, and keep it: it allows to confirm a guessed secret.
 	SecretKey []byte
-	// MaxBytes caps the formats that are read whole, which is all but SARIF through [Open] and the ones read
-	// line by line. 0: 256 MiB.
+	// MaxBytes caps the formats that are read whole, which is all but SARIF through [OpenSARIF] and those read
+	// line by line; 0 means 256 MiB.
 	MaxBytes int64
+	// MaxValueBytes caps each single part of a SARIF log (a result, an artifact, the tool with its rules);
+	// 0 means 32 MiB.
+	MaxValueBytes int64
 }
 
 // Normalize finishes a report that a reader has filled: it puts names of tools, levels, severities, paths,
 // CWE and aliases into their one form, describes the rules of runs that list none, and gives each finding its
 // [Identity]. It is safe to call it twice. o may be nil.
 func (r *Report) Normalize(ctx context.Context, o *Options) error {
-	n := newNormalizer(o)
+	runs := make([]*normalizer, len(r.Runs))
+	for i := range runs {
+		runs[i] = newNormalizer(o)
+	}
 	for i := range r.Findings {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return &Error{Op: "normalize", Err: context.Cause(ctx)}
@@ -37,24 +46,31 @@ func (r *Report) Normalize(ctx context.Context, o *Options) error {
 		if f.Run < 0 || f.Run >= len(r.Runs) {
 			return &Error{Op: "normalize", Kind: ErrInvalid, Subject: "finding " + strconv.Itoa(i), Err: errors.New("its Run is no index into Runs")}
 		}
-		n.finding(f, &r.Runs[f.Run])
+		runs[f.Run].finding(f, &r.Runs[f.Run])
+		runs[f.Run].ids.identify(f)
 	}
 	describeRules(r)
 	return nil
 }
 
-// normalizer carries what must be remembered from finding to finding of one source.
+// normalizer carries what must be remembered from finding to finding of one run.
 type normalizer struct {
-	root string
-	key  []byte
-	ids  identifier
+	roots []string
+	key   []byte
+	ids   *identifier
 }
 
 func newNormalizer(o *Options) *normalizer {
 	if o == nil {
 		o = &Options{}
 	}
-	return &normalizer{root: o.Root, key: o.SecretKey, ids: newIdentifier(o)}
+	n := &normalizer{key: o.SecretKey, ids: newIdentifier(o.Root)}
+	for _, r := range append([]string{o.Root}, o.Mounts...) {
+		if r != "" {
+			n.roots = append(n.roots, r)
+		}
+	}
+	return n
 }
 
 func (n *normalizer) finding(f *Finding, run *Run) {
@@ -72,10 +88,29 @@ func (n *normalizer) finding(f *Finding, run *Run) {
 		f.Message = f.Title
 	}
 	f.grade()
-	f.Location.Path = CleanPath(f.Location.Path, n.root)
+	f.Location.Path = n.path(f.Location.Path)
 	f.CWE = cleanList(f.CWE, ParseCWE)
 	f.Aliases = cleanList(f.Aliases, func(s string) (string, bool) { return s, s != "" && s != f.Rule })
-	n.ids.identify(f)
+}
+
+// path is CleanPath with the first root that fits.
+func (n *normalizer) path(p string) string {
+	for _, r := range n.roots {
+		if rel := CleanPath(p, r); rel == "" || rel[0] != '/' && !strings.Contains(rel, ":") {
+			return rel
+		}
+	}
+	return CleanPath(p, "")
+}
+
+// below says whether an absolute path is below one of the roots, and where.
+func (n *normalizer) below(p string) (string, bool) {
+	for _, r := range n.roots {
+		if rel := CleanPath(p, r); rel != CleanPath(p, "") {
+			return rel, true
+		}
+	}
+	return "", false
 }
 
 // grade gives the finding a severity and a level where it has not both.

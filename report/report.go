@@ -95,7 +95,7 @@ type Run struct {
 	// whose format does not list rules.
 	Rules []Rule `json:"rules,omitempty"`
 
-	sarif *sarifRun
+	sarif []*sarifRun // what the run was read from; more than one after Join
 }
 
 // Rule is the description of a rule that findings refer to by its ID.
@@ -178,6 +178,7 @@ type Finding struct {
 	// SaidBy lists, after Dedupe, everyone who reported this finding, the finding itself first.
 	SaidBy []SaidBy `json:"saidBy,omitempty"`
 
+	plain     Identity // the identity without the source text
 	messageID string
 	secretMAC string
 	sarif     *sarifResult

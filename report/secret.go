@@ -1,10 +1,8 @@
 package report
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -18,20 +16,36 @@ const Mask = "***"
 func (f *Finding) SetSecret(secret, match string, key []byte) {
 	f.Category = CategorySecret
 	if len(key) > 0 && secret != "" && !masked(secret) {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(secret))
-		f.secretMAC = hex.EncodeToString(mac.Sum(nil)[:16])
+		f.secretMAC = secretMAC(secret, key)
 	}
-	mask := newMasker(secret, match)
-	for _, p := range []*string{&f.Title, &f.Message, &f.Description, &f.HelpURI, &f.Location.Snippet, &f.Location.Path, &f.Location.Logical} {
+	f.hide(newMasker(secret, match))
+}
+
+// hide masks every text of the finding. Maps and slices are replaced, not changed: rules may share them.
+func (f *Finding) hide(mask masker) {
+	for _, p := range []*string{&f.Rule, &f.Title, &f.Message, &f.Description, &f.HelpURI, &f.Location.Snippet, &f.Location.Path, &f.Location.Logical} {
 		*p = mask.apply(*p)
 	}
 	for k, v := range f.Fingerprints {
-		f.Fingerprints[k] = mask.apply(v)
+		if mask.apply(v) != v || mask.apply(k) != k {
+			f.Fingerprints = mask.mapped(f.Fingerprints)
+			break
+		}
 	}
-	for i := range f.Tags {
-		f.Tags[i] = mask.apply(f.Tags[i])
+	for i, t := range f.Tags {
+		if m := mask.apply(t); m != t {
+			f.Tags = slices.Clone(f.Tags)
+			f.Tags[i] = m
+		}
 	}
+}
+
+func (m masker) mapped(in map[string]string) map[string]string {
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[m.apply(k)] = m.apply(v)
+	}
+	return out
 }
 
 // masked says that a tool has masked the secret itself.
@@ -48,11 +62,11 @@ func newMasker(secrets ...string) masker {
 	var m masker
 	add := func(s string) {
 		// Two letters are no secret, and masking them would eat the text around.
-		if len(s) < 3 || masked(s) {
+		if len(s) < 3 || s == "REDACTED" || strings.Trim(s, "*") == "" {
 			return
 		}
 		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
-			if !contains(m.old, form) {
+			if !slices.Contains(m.old, form) {
 				m.old = append(m.old, form)
 			}
 		}
@@ -69,15 +83,6 @@ func newMasker(secrets ...string) masker {
 		}
 	}
 	return m
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (m masker) apply(s string) string {

@@ -1,0 +1,175 @@
+package report
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/waybill-dev/waybill/report/internal/rawjson"
+)
+
+// hide masks the secret that a result is about: in the finding, and in the text of the result, which it
+// returns. The secret is what the tool quotes as the text of the region.
+func (run *sarifRun) hide(v []byte, f *Finding, key []byte) []byte {
+	var quoted []string
+	collectSnippets(v, false, &quoted)
+	var secrets []string
+	for _, q := range quoted {
+		secrets = append(secrets, secretsIn(q)...)
+	}
+	if len(key) > 0 && f.secretMAC == "" && len(secrets) > 0 {
+		f.secretMAC = secretMAC(secrets[0], key)
+	}
+	f.Location.Commit = f.Fingerprints["commitSha"]
+	if gitleaksFingerprints(f.Fingerprints) {
+		fp := map[string]string{}
+		for k, s := range f.Fingerprints {
+			if !isAuthorData(k) {
+				fp[k] = s
+			}
+		}
+		f.Fingerprints = fp
+	}
+	h := hider{mask: newMasker(secrets...)}
+	f.hide(h.mask)
+	f.Location.Snippet = h.snippet(f.Location.Snippet)
+	return h.value(nil, v, "")
+}
+
+func secretMAC(secret string, key []byte) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(secret))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// collectSnippets gathers the quoted text of regions; that of context regions only when there is no other.
+func collectSnippets(v []byte, region bool, out *[]string) {
+	if len(v) == 0 {
+		return
+	}
+	switch v[0] {
+	case '[':
+		for e := range rawjson.Elements(v) {
+			collectSnippets(e, region, out)
+		}
+	case '{':
+		for name, value := range rawjson.Members(v) {
+			if region && string(name) == "snippet" {
+				if s := rawjson.Text(rawjson.Member(value, "text")); s != "" {
+					*out = append(*out, s)
+				}
+				continue
+			}
+			collectSnippets(value, string(name) == "region", out)
+		}
+	}
+}
+
+// secretsIn finds what may be the secret in a snippet: the whole when it is one word, and what stands in
+// quotes or after "=" or ":" when the tool quotes a whole line.
+func secretsIn(snippet string) []string {
+	text := strings.TrimSpace(snippet)
+	if text == "" || masked(text) {
+		return nil
+	}
+	secrets := []string{text}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line != text && len(line) >= 8 {
+			secrets = append(secrets, line)
+		}
+		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\"'`=:,;()[]{}<>", r) }) {
+			// A word of the program is not masked everywhere; a secret has digits, capitals or length.
+			if len(word) >= 8 && (strings.ContainsAny(word, "0123456789") || len(word) >= 20) {
+				secrets = append(secrets, word)
+			}
+		}
+		for _, quote := range []string{`"`, `'`, "`"} {
+			parts := strings.Split(line, quote)
+			for i := 1; i < len(parts)-1; i += 2 {
+				if len(parts[i]) >= 4 {
+					secrets = append(secrets, parts[i])
+				}
+			}
+		}
+	}
+	return secrets
+}
+
+// gitleaksFingerprints recognises the partial fingerprints of gitleaks, which are data about the author.
+func gitleaksFingerprints(fp map[string]string) bool {
+	_, ok := fp["commitSha"]
+	return ok
+}
+
+func isAuthorData(name string) bool {
+	switch name {
+	case "commitMessage", "author", "email", "date", "commitSha":
+		return true
+	}
+	return false
+}
+
+// hider masks a result.
+type hider struct{ mask masker }
+
+// snippet masks a quoted text; one in which nothing was found to mask is masked as a whole.
+func (h hider) snippet(s string) string {
+	if s == "" || masked(s) || strings.Contains(s, "****") {
+		return s
+	}
+	if m := h.mask.apply(s); m != s {
+		return m
+	}
+	return Mask
+}
+
+func (h hider) value(dst, v []byte, parent string) []byte {
+	switch {
+	case len(v) == 0:
+		return append(dst, "null"...)
+	case v[0] == '"':
+		s := rawjson.Text(v)
+		m := h.mask.apply(s)
+		if parent == "snippet" {
+			m = h.snippet(s)
+		}
+		if m == s {
+			return append(dst, v...)
+		}
+		return rawjson.AppendString(dst, m)
+	case v[0] == '[':
+		dst = append(dst, '[')
+		first := true
+		for e := range rawjson.Elements(v) {
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = h.value(dst, e, parent)
+		}
+		return append(dst, ']')
+	case v[0] == '{':
+		dst = append(dst, '{')
+		first := true
+		for name, value := range rawjson.Members(v) {
+			if parent == "partialFingerprints" && isAuthorData(string(name)) && string(name) != "commitSha" {
+				continue
+			}
+			key := name
+			if s := rawjson.Name(name); h.mask.apply(s) != s {
+				quoted := rawjson.AppendString(nil, h.mask.apply(s))
+				key = quoted[1 : len(quoted)-1]
+			}
+			dst = appendName(dst, key, &first)
+			under := string(name)
+			if parent == "snippet" {
+				under = "snippet" // text, binary and rendered alike
+			}
+			dst = h.value(dst, value, under)
+		}
+		return append(dst, '}')
+	}
+	return append(dst, v...)
+}

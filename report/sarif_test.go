@@ -1,0 +1,311 @@
+package report_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/waybill-dev/waybill/report"
+)
+
+// log puts runs into a SARIF log.
+func log(runs ...string) string {
+	return `{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[` + strings.Join(runs, ",") + `]}`
+}
+
+func read(t *testing.T, text string, o *report.Options) *report.Report {
+	t.Helper()
+	r, err := report.ReadSARIF(t.Context(), strings.NewReader(text), o)
+	require.NoError(t, err)
+	return r
+}
+
+// open puts text into a file and opens it.
+func open(t *testing.T, text string, o *report.Options) *report.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "in.sarif")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	f, err := report.OpenSARIF(t.Context(), path, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, f.Close()) })
+	return f
+}
+
+func write(t *testing.T, s report.Source) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, report.WriteSARIF(t.Context(), &b, s))
+	require.True(t, json.Valid(b.Bytes()), b.String())
+	return b.String()
+}
+
+func findings(t *testing.T, s report.Source) []report.Finding {
+	t.Helper()
+	var list []report.Finding
+	for f, err := range s.All(context.Background()) {
+		require.NoError(t, err)
+		list = append(list, f)
+	}
+	return list
+}
+
+const codeRun = `{
+  "tool": {"driver": {"name": "codetool", "version": "2.0", "informationUri": "https://example.org",
+    "rules": [
+      {"id": "A1", "shortDescription": {"text": "A one"}, "helpUri": "https://example.org/A1", "defaultConfiguration": {"level": "error"},
+       "messageStrings": {"m": {"text": "bad {0} in {{x}}"}}, "properties": {"security-severity": "9.1", "tags": ["external/cwe/cwe-089"]}},
+      {"id": "A2", "properties": {"problem.severity": "recommendation"}}
+    ]}},
+  "automationDetails": {"id": "backend/"},
+  "artifacts": [{"location": {"uri": "src/a.go", "uriBaseId": "SRC"}}, {"location": {"uri": "src/b.go"}}],
+  "originalUriBaseIds": {"SRC": {"uri": "file:///build/"}},
+  "x-unknown": {"kept": [1, 2]},
+  "results": [
+    {"ruleIndex": 0, "message": {"id": "m", "arguments": ["query"]}, "locations": [{"physicalLocation": {"artifactLocation": {"index": 0}, "region": {"startLine": 7, "startColumn": 3}}}], "x-own": {"a": null}},
+    {"ruleId": "A2/sub", "kind": "pass", "message": {"text": "fine"}, "locations": [{"physicalLocation": {"artifactLocation": {"uri": "file:///build/src/c%20d.go"}, "region": {"startLine": 1}}}]},
+    {"ruleId": "A2", "level": "note", "message": {"text": "odd"}, "suppressions": [{"kind": "inSource", "status": "underReview"}]},
+    {"ruleId": "A2", "message": {"text": "gone"}, "baselineState": "absent"},
+    {"ruleId": "Z9", "message": {"text": "ok"}, "suppressions": [{"kind": "external", "justification": "because", "status": null, "guid": null}]}
+  ]
+}`
+
+func TestReadSARIF(t *testing.T) {
+	r := read(t, log(codeRun), &report.Options{Root: "/build"})
+	require.Len(t, r.Runs, 1)
+	run := r.Runs[0]
+	assert.Equal(t, "codetool", run.Tool)
+	assert.Equal(t, "2.0", run.Version)
+	assert.Equal(t, "backend", run.Category)
+	assert.Equal(t, report.StatusCompleted, run.Status)
+	require.Len(t, r.Findings, 5)
+
+	f := r.Findings[0]
+	assert.Equal(t, "A1", f.Rule)
+	assert.Equal(t, "bad query in {x}", f.Message)
+	assert.Equal(t, report.SeverityCritical, f.Severity)
+	assert.Equal(t, "score", f.SeverityFrom)
+	assert.InDelta(t, 9.1, f.Score, 0.001)
+	assert.Equal(t, report.LevelError, f.Level)
+	assert.Equal(t, "src/a.go", f.Location.Path)
+	assert.Equal(t, 7, f.Location.StartLine)
+	assert.Equal(t, []string{"CWE-89"}, f.CWE)
+	assert.Equal(t, "A one", f.Title)
+
+	f = r.Findings[1]
+	assert.Equal(t, report.KindPass, f.Kind)
+	assert.Equal(t, report.LevelNone, f.Level)
+	assert.Equal(t, report.SeverityInfo, f.Severity)
+	assert.Equal(t, "src/c d.go", f.Location.Path)
+
+	f = r.Findings[2]
+	assert.Equal(t, report.LevelNote, f.Level)
+	assert.Equal(t, report.SeverityInfo, f.Severity, "the word of the rule")
+	assert.Nil(t, f.Suppressed, "under review is still shown")
+
+	assert.Equal(t, report.StateAbsent, r.Findings[3].State)
+	require.NotNil(t, r.Findings[4].Suppressed)
+	assert.Equal(t, "because", r.Findings[4].Suppressed.Reason)
+	assert.Equal(t, report.LevelWarning, r.Findings[4].Level, "the default of SARIF")
+}
+
+// What a file has and we do not know survives; so does everything that needs no change.
+func TestWriteSARIF_lossless(t *testing.T) {
+	for name, s := range map[string]report.Source{
+		"report": read(t, log(codeRun), &report.Options{Root: "/build"}),
+		"file":   open(t, log(codeRun), &report.Options{Root: "/build"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := write(t, s)
+			assert.Contains(t, out, `"x-unknown":{"kept":[1,2]}`)
+			assert.Contains(t, out, `"x-own":{"a":null}`)
+			assert.Contains(t, out, `"uri":"src/c%20d.go"`)
+			assert.Equal(t, 5, strings.Count(out, `"suppressions":[`))
+			assert.Equal(t, 5, strings.Count(out, `"waybillIdentity/v1"`))
+			assert.NotContains(t, out, `"status":null`)
+			again := write(t, read(t, out, nil))
+			assert.Equal(t, out, again, "writing what was written changes nothing")
+		})
+	}
+}
+
+func TestReadSARIF_errors(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     error
+	}{
+		{"empty", "", report.ErrEmpty},
+		{"white space", " \n ", report.ErrEmpty},
+		{"null", "null", report.ErrUnknownFormat},
+		{"array", "[]", report.ErrUnknownFormat},
+		{"other object", `{"a":1}`, report.ErrUnknownFormat},
+		{"old version", `{"version":"2.0.0","runs":[]}`, report.ErrUnsupported},
+		{"no version", `{"runs":[]}`, report.ErrUnsupported},
+		{"truncated", log(codeRun)[:500], report.ErrTruncated},
+		{"truncated in a string", log(`{"tool":{"driver":{"name":"x`)[:80], report.ErrTruncated},
+		{"broken", `{"version":"2.1.0","runs":[{]}`, report.ErrSyntax},
+		{"more behind", log() + "x", report.ErrSyntax},
+		{"two logs", log() + log(), report.ErrSyntax},
+		{"invalid UTF-8", "{\"version\":\"2.1.0\",\"x\":\"\xff\"}", report.ErrSyntax},
+		{"NUL", "{\"version\":\"2.1.0\",\"x\":\"\x00\"}", report.ErrSyntax},
+		{"UTF-16", "\xff\xfe{\x00", report.ErrUnsupported},
+		{"deep", `{"version":"2.1.0","runs":` + strings.Repeat("[", 100_000), report.ErrTooLarge},
+		{"deep result", log(`{"tool":{"driver":{"name":"x"}},"results":[` + strings.Repeat(`{"a":`, 100_000)), report.ErrTooLarge},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := report.ReadSARIF(t.Context(), strings.NewReader(tt.in), nil)
+			require.ErrorIs(t, err, tt.want)
+			var e *report.Error
+			require.ErrorAs(t, err, &e)
+			assert.LessOrEqual(t, len(err.Error()), 300)
+			path := filepath.Join(t.TempDir(), "f")
+			require.NoError(t, os.WriteFile(path, []byte(tt.in), 0o644))
+			_, err = report.OpenSARIF(t.Context(), path, nil)
+			require.ErrorIs(t, err, tt.want)
+		})
+	}
+}
+
+func TestReadSARIF_caps(t *testing.T) {
+	big := log(`{"tool":{"driver":{"name":"x"}},"results":[{"message":{"text":"` + strings.Repeat("a", 1<<20) + `"}}]}`)
+	_, err := report.ReadSARIF(t.Context(), strings.NewReader(big), &report.Options{MaxBytes: 1000})
+	require.ErrorIs(t, err, report.ErrTooLarge)
+	assert.ErrorContains(t, err, "Options.MaxBytes")
+	_, err = report.ReadSARIF(t.Context(), strings.NewReader(big), &report.Options{MaxValueBytes: 1000})
+	require.ErrorIs(t, err, report.ErrTooLarge)
+	assert.ErrorContains(t, err, "Options.MaxValueBytes")
+}
+
+// Whatever is odd is read, and counted.
+func TestReadSARIF_odd(t *testing.T) {
+	r := read(t, "\xef\xbb\xbf"+log(
+		`{"results":[{}, null, 7, {"ruleId":7,"message":"text","level":"WRONG","locations":{},"ruleIndex":99999999999999999999}]}`,
+		`{"tool":{"driver":{"name":"a"}},"results":null}`,
+		`{"tool":{"driver":{"name":"b"}}}`,
+		`{"tool":{"driver":{"name":"c"}},"results":[],"results":[{"ruleId":"r"}]}`,
+		`7`,
+	), nil)
+	require.Len(t, r.Runs, 4)
+	assert.Len(t, r.Findings, 5)
+	assert.Equal(t, report.StatusCompleted, r.Runs[0].Status)
+	assert.Equal(t, report.StatusNoResults, r.Runs[1].Status)
+	assert.Equal(t, report.StatusNoResults, r.Runs[2].Status)
+	assert.NotEmpty(t, r.Unplaced)
+	write(t, r)
+}
+
+func TestReadSARIF_failedRun(t *testing.T) {
+	r := read(t, log(`{"tool":{"driver":{"name":"x"}},"invocations":[{"executionSuccessful":false,"exitCodeDescription":"out of memory"}],"results":[]}`), nil)
+	assert.Equal(t, report.StatusFailed, r.Runs[0].Status)
+	assert.Contains(t, r.Runs[0].Reason, "out of memory")
+	v, err := report.Policy{Fail: []report.Clause{{Severity: report.SeverityHigh}}}.Gate(t.Context(), r)
+	require.NoError(t, err)
+	assert.False(t, v.Pass)
+	assert.Contains(t, v.Reasons[0].String(), "out of memory")
+}
+
+// Two runs of one tool and category become one; every reference still means the same thing.
+func TestMerge(t *testing.T) {
+	other := `{
+	  "tool": {"driver": {"name": "CodeTool", "version": "2.1", "rules": [{"id": "B1", "defaultConfiguration": {"level": "note"}}, {"id": "A1"}]}},
+	  "automationDetails": {"id": "backend"},
+	  "artifacts": [{"location": {"uri": "src/b.go"}}, {"location": {"uri": "new.go", "index": 1}}],
+	  "originalUriBaseIds": {"SRC": {"uri": "file:///elsewhere/"}},
+	  "threadFlowLocations": [{"location": {"physicalLocation": {"artifactLocation": {"index": 1}}}}],
+	  "results": [
+	    {"rule": {"index": 0}, "message": {"text": "x"}, "locations": [{"physicalLocation": {"artifactLocation": {"uri": "new.go", "uriBaseId": "SRC", "index": 1}}}],
+	     "codeFlows": [{"threadFlows": [{"locations": [{"index": 0}]}]}]},
+	    {"ruleId": "A1", "ruleIndex": 1, "message": {"text": "y"}, "locations": [{"physicalLocation": {"artifactLocation": {"index": 0}}}]}
+	  ]}`
+	third := `{"tool":{"driver":{"name":"other"}},"results":[]}`
+	var b bytes.Buffer
+	sum, err := report.Merge(t.Context(), &b, []report.Source{open(t, log(codeRun), nil), read(t, log(other, third), nil)}, nil)
+	require.NoError(t, err)
+	require.True(t, json.Valid(b.Bytes()), b.String())
+	assert.Len(t, sum.Runs, 2)
+	assert.Equal(t, 5, sum.Findings)
+	assert.Equal(t, 1, sum.Absent)
+	assert.Equal(t, 1, sum.Suppressed)
+
+	var out struct {
+		Runs []struct {
+			Tool struct {
+				Driver struct {
+					Rules []struct{ ID string }
+				}
+			}
+			Artifacts []struct {
+				Location struct {
+					URI   string
+					Index *int
+				}
+			}
+			OriginalURIBaseIDs  map[string]struct{ URI string }
+			ThreadFlowLocations []struct {
+				Location struct {
+					PhysicalLocation struct{ ArtifactLocation struct{ Index int } }
+				}
+			}
+			Results []struct {
+				RuleIndex *int
+				Rule      *struct{ Index int }
+				Locations []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct {
+							URI, URIBaseID string
+							Index          *int
+						}
+					}
+				}
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal(b.Bytes(), &out))
+	run := out.Runs[0]
+	require.Len(t, run.Tool.Driver.Rules, 3)
+	assert.Equal(t, "B1", run.Tool.Driver.Rules[2].ID)
+	require.Len(t, run.Artifacts, 3)
+	assert.Equal(t, "new.go", run.Artifacts[2].Location.URI)
+	assert.Equal(t, 2, *run.Artifacts[2].Location.Index)
+	assert.Equal(t, "file:///elsewhere/", run.OriginalURIBaseIDs["SRC-2"].URI)
+	require.Len(t, run.Results, 7)
+	assert.Equal(t, 2, run.Results[5].Rule.Index)
+	assert.Equal(t, 2, *run.Results[5].Locations[0].PhysicalLocation.ArtifactLocation.Index)
+	assert.Equal(t, "SRC-2", run.Results[5].Locations[0].PhysicalLocation.ArtifactLocation.URIBaseID)
+	assert.Equal(t, 0, *run.Results[6].RuleIndex)
+	assert.Equal(t, 1, *run.Results[6].Locations[0].PhysicalLocation.ArtifactLocation.Index)
+	assert.Equal(t, 2, run.ThreadFlowLocations[0].Location.PhysicalLocation.ArtifactLocation.Index)
+
+	// What we wrote reads as what we had.
+	back := read(t, b.String(), nil)
+	assert.Len(t, back.Findings, 7)
+	assert.Equal(t, "B1", back.Findings[5].Rule)
+	assert.Equal(t, "src/b.go", back.Findings[6].Location.Path)
+}
+
+func TestDedupe(t *testing.T) {
+	res := func(tool, rule, cwe, sev string, line int) string {
+		return fmt.Sprintf(`{"tool":{"driver":{"name":%q}},"results":[{"ruleId":%q,"message":{"text":"m"},"properties":{"cwe":%q,"severity":%q},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.go"},"region":{"startLine":%d,"snippet":{"text":"exec(x)"}}}}]}]}`, tool, rule, cwe, sev, line)
+	}
+	s, err := report.Dedupe(t.Context(), report.Join(
+		read(t, log(res("one", "R1", "CWE-78", "low", 3)), nil),
+		read(t, log(res("two", "S9", "78", "high", 3)), nil),
+		read(t, log(res("three", "T", "CWE-79", "high", 3)), nil)))
+	require.NoError(t, err)
+	list := findings(t, s)
+	require.Len(t, list, 2)
+	assert.Equal(t, []report.SaidBy{{Tool: "one", Rule: "R1"}, {Tool: "two", Rule: "S9"}}, list[0].SaidBy)
+	assert.Equal(t, report.SeverityHigh, list[0].Severity, "joining hides nothing")
+	assert.Equal(t, list, findings(t, s), "again the same")
+	back := read(t, write(t, s), nil)
+	assert.Equal(t, list[0].SaidBy, back.Findings[0].SaidBy)
+	assert.Equal(t, report.SeverityHigh, back.Findings[0].Severity)
+}

@@ -73,12 +73,13 @@ func StatusOf(r *report.Report) Status {
 	return Clean
 }
 
-// Count returns the number of findings in r that count, as [StatusOf] understands it.
+// Count returns the number of findings in r that count, as [StatusOf] understands it, and failed tests.
 func Count(r *report.Report) int {
 	if r == nil {
 		return 0
 	}
-	n := 0
+	c := r.Tests.Counts()
+	n := c.Failed + c.Errors
 	for _, f := range r.Findings {
 		if counts(f) {
 			n++

@@ -133,8 +133,8 @@ func TestSlack_textIsNotMarkup(t *testing.T) {
 	require.NoError(t, err)
 	body := string(c.server.Posts()[0].Body)
 	for _, markup := range []string{"<!here>", "<!channel>", "<@U024BE7LH>", "<https://evil.test"} {
-		switch {
-		case markup == "<!here>": // in the header, which is plain_text, and escaped in the fallback text
+		switch markup {
+		case "<!here>": // in the header, which is plain_text, and escaped in the fallback text
 			assert.Equal(t, 1, strings.Count(body, markup))
 		default:
 			assert.NotContains(t, body, markup)

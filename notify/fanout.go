@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ type Fanout struct {
 // New returns a Fanout over targets. Wrong options and targets are reported all at once, as an [*Error] of
 // kind [ErrInvalid]. o may be nil.
 func New(targets []Target, o *Options) (*Fanout, error) {
-	f := &Fanout{targets: append([]Target(nil), targets...)}
+	f := &Fanout{targets: slices.Clone(targets)}
 	if o != nil {
 		f.o = *o
 	}
@@ -69,7 +70,7 @@ func New(targets []Target, o *Options) (*Fanout, error) {
 	}
 	for name, v := range map[string]int64{"Attempts": int64(f.o.Attempts), "Base": int64(f.o.Base), "MaxPause": int64(f.o.MaxPause), "Timeout": int64(f.o.Timeout)} {
 		if v < 0 {
-			errs = append(errs, fmt.Errorf("Options.%s: is negative", name))
+			errs = append(errs, fmt.Errorf("field %s of Options: is negative", name))
 		}
 	}
 	if len(errs) > 0 {
@@ -117,16 +118,8 @@ func (f *Fanout) Send(ctx context.Context, m Message) ([]Result, error) {
 	return results, errors.Join(errs...)
 }
 
-// Route returns the names of the targets that m is for.
-func (f *Fanout) Route(m Message) []string {
-	var names []string
-	for _, t := range f.targets {
-		if ok, _ := t.Match.Matches(m); ok {
-			names = append(names, t.Name)
-		}
-	}
-	return names
-}
+// Targets returns the targets, in their order.
+func (f *Fanout) Targets() []Target { return slices.Clone(f.targets) }
 
 // SendTo sends m to the one named target, whatever its Match says. With only, it resumes an earlier send
 // for those recipients; a notifier without recipients ([Resumer]) sends again.

@@ -202,9 +202,9 @@ func (m Message) Normalize() (Message, error) {
 }
 
 func (m Message) withinBounds() error {
-	text, parts, attached := 0, 0, 0
+	text, attached := 0, 0
 	m.eachText(func(s *string) { text += len(*s) })
-	parts = len(m.Fields) + len(m.Links) + len(m.Sections) + len(m.Attachments)
+	parts := len(m.Fields) + len(m.Links) + len(m.Sections) + len(m.Attachments)
 	for _, s := range m.Sections {
 		parts += len(s.Fields)
 	}

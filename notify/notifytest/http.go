@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -249,9 +250,7 @@ func (s *HTTPServer) serve(w http.ResponseWriter, r *http.Request) {
 	if !s.wait(r, f.Delay) {
 		return
 	}
-	for k, v := range f.Header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), f.Header)
 	switch {
 	case f.Close:
 		hangUp(w)

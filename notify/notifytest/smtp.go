@@ -472,7 +472,7 @@ func (c *session) hello(verb, arg string) error {
 
 func (c *session) startTLS() error {
 	t := tls.Server(c.raw, c.s.tls)
-	if err := t.Handshake(); err != nil {
+	if err := t.HandshakeContext(context.Background()); err != nil { // Close ends it
 		return err
 	}
 	c.conn, c.in, c.tls = t, bufio.NewReader(t), true

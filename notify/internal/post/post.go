@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -114,10 +115,8 @@ func (p *Poster) Post(ctx context.Context, u *url.URL, header http.Header, body 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "waybill")
-	for k, v := range header {
-		req.Header[k] = v
-	}
-	resp, err := p.client.Do(req)
+	maps.Copy(req.Header, header)
+	resp, err := p.client.Do(req) //nolint:bodyclose // Drain closes it
 	if err != nil {
 		return nil, p.broken(ctx, u, err, sent)
 	}
@@ -138,7 +137,7 @@ func (p *Poster) Post(ctx context.Context, u *url.URL, header http.Header, body 
 // broken makes an error of a request that got no whole reply.
 func (p *Poster) broken(ctx context.Context, u *url.URL, err error, sent bool) error {
 	var (
-		kind   error = notify.ErrUnavailable
+		kind   = notify.ErrUnavailable
 		verify *tls.CertificateVerificationError
 		record tls.RecordHeaderError
 	)
@@ -165,8 +164,7 @@ func cause(err error, u *url.URL) error {
 	for errors.As(err, &ue) {
 		err = ue.Err
 	}
-	var b *blocked
-	if errors.As(err, &b) {
+	if b, ok := errors.AsType[*blocked](err); ok {
 		return b
 	}
 	text := err.Error()

@@ -1,9 +1,284 @@
 package gitops
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-func (r *Repo) dialSSH(ctx context.Context) (transport, error) {
-	return nil, faultf(ErrOptions, "ssh: not yet")
+// sshTransport runs git's services over one SSH connection, each exchange in a session of its own.
+type sshTransport struct {
+	client   *ssh.Client
+	path     string
+	timeout  time.Duration
+	distance time.Duration
 }
+
+func (r *Repo) dialSSH(ctx context.Context) (transport, error) {
+	text, err := r.o.SSHKey(ctx)
+	if err != nil {
+		return nil, faultf(ErrDenied, "no SSH key: %w", err)
+	}
+	key, err := ssh.ParsePrivateKey([]byte(text))
+	if err != nil {
+		return nil, faultf(ErrOptions, "SSHKey: %w", err)
+	}
+	addr := r.endpoint.host
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		addr = net.JoinHostPort(strings.Trim(addr, "[]"), "22")
+	}
+	check, algorithms, err := hostKeys(r.o.KnownHosts, addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(r.o.Timeout, 30*time.Second))
+	defer cancel()
+	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, sshUnreachable(ctx, err)
+	}
+	// The handshake knows no context: closing the connection ends it.
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	var keyErr error
+	c, channels, requests, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
+		User: r.endpoint.user,
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: func(hostname string, remote net.Addr, key ssh.PublicKey) error {
+			keyErr = check(hostname, remote, key)
+			return keyErr
+		},
+		HostKeyAlgorithms: algorithms,
+	})
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, handshakeError(ctx, err, keyErr)
+	}
+	return &sshTransport{client: ssh.NewClient(c, channels, requests), path: r.endpoint.path, timeout: r.o.Timeout}, nil
+}
+
+// handshakeError classifies a failed handshake; for a refused key there is only text.
+func handshakeError(ctx context.Context, err, keyErr error) error {
+	switch {
+	case keyErr != nil:
+		return &fault{ErrHostKey, keyErr}
+	case ctx.Err() != nil:
+		return sshUnreachable(ctx, ctx.Err())
+	case strings.Contains(err.Error(), "unable to authenticate"):
+		return &fault{ErrDenied, err}
+	case strings.Contains(err.Error(), "no common algorithm for host key"):
+		return faultf(ErrHostKey, "the server has no key of the kinds in KnownHosts: %w", err)
+	}
+	return sshUnreachable(ctx, err)
+}
+
+func sshUnreachable(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return &fault{ErrUnavailable, err}
+}
+
+// hostKeys reads known_hosts and returns the check of a host's key, and the algorithms to ask the host for:
+// only those for which a key is known. Asking for others gets a key that is not in the file from a host that
+// has one that is.
+func hostKeys(known []byte, addr string) (ssh.HostKeyCallback, []string, error) {
+	f, err := os.CreateTemp("", "known_hosts") // the parser reads files only
+	if err != nil {
+		return nil, nil, faultf(ErrOptions, "KnownHosts: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(known)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, nil, faultf(ErrOptions, "KnownHosts: %w", err)
+	}
+	check, err := knownhosts.New(f.Name())
+	if err != nil {
+		return nil, nil, faultf(ErrOptions, "KnownHosts: %s", strings.ReplaceAll(err.Error(), f.Name(), "line"))
+	}
+	explained := func(hostname string, remote net.Addr, key ssh.PublicKey) error {
+		err := check(hostname, remote, key)
+		var ke *knownhosts.KeyError
+		var re *knownhosts.RevokedError
+		switch {
+		case errors.As(err, &re):
+			return fmt.Errorf("%s: the key %s is revoked in KnownHosts", hostname, ssh.FingerprintSHA256(key))
+		case errors.As(err, &ke) && len(ke.Want) == 0:
+			return fmt.Errorf("%s is not in KnownHosts; it shows the %s key %s", hostname, key.Type(), ssh.FingerprintSHA256(key))
+		case errors.As(err, &ke):
+			return fmt.Errorf("%s shows the %s key %s, KnownHosts has another one: somebody may be listening in", hostname, key.Type(), ssh.FingerprintSHA256(key))
+		}
+		return err
+	}
+	return explained, knownAlgorithms(check, addr), nil
+}
+
+// knownAlgorithms asks about a key that nobody has; the answer names those that are known for the host.
+func knownAlgorithms(check ssh.HostKeyCallback, addr string) []string {
+	var ke *knownhosts.KeyError
+	if !errors.As(check(addr, &net.TCPAddr{}, noKey{}), &ke) {
+		return nil
+	}
+	var algorithms []string
+	for _, known := range ke.Want {
+		switch t := known.Key.Type(); t {
+		case ssh.KeyAlgoRSA:
+			algorithms = append(algorithms, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+		default:
+			algorithms = append(algorithms, t)
+		}
+	}
+	slices.Sort(algorithms)
+	return slices.Compact(algorithms)
+}
+
+// noKey is a public key that equals no other.
+type noKey struct{}
+
+func (noKey) Type() string                        { return "none" }
+func (noKey) Marshal() []byte                     { return []byte("none") }
+func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }
+
+// wantsAny: over SSH a server hands out by hash only what its settings allow.
+func (t *sshTransport) wantsAny(capabilities map[string]string) bool {
+	_, tip := capabilities["allow-tip-sha1-in-want"]
+	_, reachable := capabilities["allow-reachable-sha1-in-want"]
+	return tip && reachable
+}
+
+// rtt: each exchange starts a program on the server, so that many small ones never pay.
+func (t *sshTransport) rtt() time.Duration { return max(t.distance, near) }
+
+func (t *sshTransport) close() error { return t.client.Close() }
+
+// sshReply is the output of a service. It ends with its session.
+type sshReply struct {
+	io.Reader
+	session *ssh.Session
+	stop    func() bool
+	cancel  context.CancelFunc
+	ctx     context.Context //nolint:containedctx // the deadline of this reply
+	stderr  *capped
+}
+
+func (r *sshReply) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err == nil || n > 0 {
+		return n, err
+	}
+	if r.ctx.Err() != nil {
+		return n, fmt.Errorf("%w: %w", err, context.Cause(r.ctx))
+	}
+	return n, err
+}
+
+func (r *sshReply) Close() error {
+	r.stop()
+	r.cancel()
+	_ = r.session.Close()
+	return nil
+}
+
+// start runs a service. Its path is quoted for the shell that may stand behind the server.
+func (t *sshTransport) start(ctx context.Context, service string) (*sshReply, io.WriteCloser, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no complete answer within Options.Timeout, %v", t.timeout))
+	session, err := t.client.NewSession()
+	if err != nil {
+		cancel()
+		return nil, nil, sshUnreachable(ctx, err)
+	}
+	r := &sshReply{session: session, cancel: cancel, ctx: ctx, stderr: &capped{}}
+	r.stop = context.AfterFunc(ctx, func() { _ = t.client.Close() })
+	session.Stderr = r.stderr
+	stdin, err1 := session.StdinPipe()
+	stdout, err2 := session.StdoutPipe()
+	err = session.Start(service + " '" + strings.ReplaceAll(t.path, "'", `'\''`) + "'")
+	if err = errors.Join(err1, err2, err); err != nil {
+		_ = r.Close()
+		return nil, nil, sshUnreachable(ctx, err)
+	}
+	r.Reader = stdout
+	return r, stdin, nil
+}
+
+func (t *sshTransport) advertise(ctx context.Context, service string) (io.ReadCloser, error) {
+	r, stdin, err := t.start(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.readAdvert()
+	_, _ = stdin.Write([]byte("0000")) // want nothing, and go
+	_ = stdin.Close()
+	_ = r.Close()
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(text)), nil
+}
+
+func (t *sshTransport) exchange(ctx context.Context, service string, request []byte) (io.ReadCloser, error) {
+	r, stdin, err := t.start(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.readAdvert(); err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	if _, err := stdin.Write(request); err != nil {
+		_ = r.Close()
+		return nil, sshUnreachable(ctx, err)
+	}
+	_ = stdin.Close()
+	return r, nil
+}
+
+// readAdvert returns the advertisement, up to and with its flush.
+func (r *sshReply) readAdvert() ([]byte, error) {
+	var b bytes.Buffer
+	s := pktline.NewScanner(io.TeeReader(io.LimitReader(r, maxAdvert), &b))
+	for s.Scan() {
+		if len(s.Bytes()) == 0 {
+			return b.Bytes(), nil
+		}
+		if bytes.HasPrefix(s.Bytes(), []byte("ERR ")) {
+			return nil, refusal(string(s.Bytes()[4:]))
+		}
+	}
+	if b.Len() >= maxAdvert {
+		return nil, faultf(ErrTooLarge, "the reference advertisement is larger than the cap of %d bytes", maxAdvert)
+	}
+	// No advertisement: what the server has to say is on its standard error, complete when it has ended.
+	_ = r.session.Wait()
+	if said := r.stderr.String(); said != "" {
+		return nil, refusal(said)
+	}
+	if err := r.ctx.Err(); err != nil {
+		return nil, faultf(ErrUnavailable, "%w", context.Cause(r.ctx))
+	}
+	return nil, faultf(ErrUnavailable, "the server closed the connection without a word")
+}
+
+// capped keeps the first bytes of what is written to it.
+type capped struct{ b bytes.Buffer }
+
+func (c *capped) Write(p []byte) (int, error) {
+	c.b.Write(p[:min(len(p), max(0, 4096-c.b.Len()))])
+	return len(p), nil
+}
+
+func (c *capped) String() string { return c.b.String() }

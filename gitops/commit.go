@@ -90,15 +90,16 @@ func (b *bump) message(branch string, changes []manifest.Change) (string, error)
 	if err := b.template.Execute(&text, data); err != nil {
 		return "", faultf(ErrOptions, "Message: %w", err)
 	}
-	out := strings.TrimSpace(strings.ReplaceAll(text.String(), "\r\n", "\n"))
-	if out == "" {
+	body := strings.TrimSpace(strings.ReplaceAll(text.String(), "\r\n", "\n"))
+	if body == "" {
 		return "", faultf(ErrOptions, "Message: it is empty")
 	}
-	out += "\n\n"
+	text.Reset()
+	text.WriteString(body + "\n\n")
 	for _, t := range trailers {
-		out += t.Key + ": " + t.Value + "\n"
+		text.WriteString(t.Key + ": " + t.Value + "\n")
 	}
-	return out, nil
+	return text.String(), nil
 }
 
 // Trailer is a "Key: value" line at the end of a commit message.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -95,7 +96,7 @@ func lineRange(from, to int) string {
 	case 0:
 		return fmt.Sprintf("%d,0", from)
 	case 1:
-		return fmt.Sprint(from + 1)
+		return strconv.Itoa(from + 1)
 	}
 	return fmt.Sprintf("%d,%d", from+1, to-from)
 }

@@ -16,8 +16,10 @@ func serveBare(t testing.TB, bare string) string {
 		t.Skip("no git program")
 	}
 	git(t, bare, "config", "http.receivepack", "true")
-	srv := httptest.NewServer(&cgi.Handler{Path: path, Args: []string{"http-backend"},
-		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(bare), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=ci", "GIT_CONFIG_NOSYSTEM=1"}})
+	srv := httptest.NewServer(&cgi.Handler{
+		Path: path, Args: []string{"http-backend"},
+		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(bare), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=ci", "GIT_CONFIG_NOSYSTEM=1"},
+	})
 	t.Cleanup(srv.Close)
 	return srv.URL + "/" + filepath.Base(bare)
 }

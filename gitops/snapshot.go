@@ -59,16 +59,16 @@ func (c *client) ways(g globs) []way {
 
 // snapshot reads the selected files of a commit.
 func (c *client) snapshot(ctx context.Context, hash plumbing.Hash, g globs, limit int64) (*snapshot, error) {
-	ways := c.ways(g)
-	for i, w := range ways {
-		s := &snapshot{hash: hash, objs: gitobj.New(limit)}
-		err := c.fill(ctx, s, w, g)
-		if err == nil || i == len(ways)-1 || !errors.Is(err, ErrProtocol) {
-			return s, err
+	var s *snapshot
+	var err error
+	for _, w := range c.ways(g) {
+		s = &snapshot{hash: hash, objs: gitobj.New(limit)}
+		if err = c.fill(ctx, s, w, g); !errors.Is(err, ErrProtocol) {
+			break
 		}
 		// The server refused the filter or the hash; it is asked for more instead.
 	}
-	panic("unreachable")
+	return s, err
 }
 
 func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) error {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -28,14 +27,14 @@ func (r *Repository) receivePack(w io.Writer, body io.Reader, seen *Request, f F
 		return // git asks with an empty request whether it may push
 	}
 	if f.Drop == DropBefore {
-		panic(http.ErrAbortHandler)
+		hangUp()
 	}
 	if f.Race != nil {
 		f.Race(r)
 	}
 	unpack := r.receive(in, seen.Commands, capabilities["atomic"], f)
 	if f.Drop == DropAfter {
-		panic(http.ErrAbortHandler)
+		hangUp()
 	}
 	var report bytes.Buffer
 	e := pktline.NewEncoder(&report)

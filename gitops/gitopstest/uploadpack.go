@@ -105,7 +105,7 @@ func readFetch(body io.Reader, seen *Request) (*fetchRequest, error) {
 			value, capabilities, _ := strings.Cut(value, " ")
 			if q.capabilities == nil {
 				q.capabilities = map[string]bool{}
-				for _, c := range strings.Fields(capabilities) {
+				for c := range strings.FieldsSeq(capabilities) {
 					q.capabilities[c] = true
 				}
 			}

@@ -41,8 +41,7 @@ func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err erro
 		}
 		lines += len(lineOffsets(in[counted:d.start])) - 1
 		counted = d.start
-		var me *Error
-		if errors.As(err, &me) {
+		if me, ok := errors.AsType[*Error](err); ok {
 			if me.Line > 0 {
 				me.Line += lines
 			}
@@ -375,8 +374,7 @@ func parseError(name string, err error) error {
 		e.Kind = ErrTooLarge
 		return e
 	}
-	var le *yaml.LoadError
-	if errors.As(err, &le) {
+	if le, ok := errors.AsType[*yaml.LoadError](err); ok {
 		e.Line, e.Column = le.Mark.Line, le.Mark.Column
 		e.Err = errors.New(le.Message)
 	}

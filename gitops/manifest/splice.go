@@ -48,7 +48,7 @@ func lineOffsets(text []byte) []int {
 	if bytes.HasPrefix(text, bom) {
 		lines[0] = len(bom)
 	}
-	for i := 0; i < len(text); i++ {
+	for i := range text {
 		switch text[i] {
 		case '\n':
 			lines = append(lines, i+1)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -246,7 +247,7 @@ func (h *host) askToken(ctx context.Context, realm *url.URL, l Login, scopes []s
 	if err != nil {
 		return token{}, h.failure(ctx, req.Method, req.URL, err)
 	}
-	defer httpx.Drain(resp.Body)
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return token{}, h.refusal(request{method: req.Method}, resp)
 	}
@@ -290,9 +291,7 @@ func tokenRequest(ctx context.Context, realm *url.URL, l Login, params url.Value
 	}
 	u := *realm
 	query := u.Query()
-	for k, v := range params {
-		query[k] = v
-	}
+	maps.Copy(query, params)
 	u.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err == nil && l.User != "" {

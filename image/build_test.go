@@ -3,6 +3,7 @@ package image_test
 import (
 	"archive/tar"
 	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,22 +16,22 @@ import (
 )
 
 // program writes the source of a small Go service and returns its directory.
-func program(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	writeTree(t, dir, map[string]string{
+func program(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	writeTree(tb, dir, map[string]string{
 		"go.mod":  "module example.com/hello\n\ngo 1.26\n",
 		"main.go": "package main\n\nimport \"fmt\"\n\nvar version = \"dev\"\n\nfunc main() { fmt.Println(\"hello\", version) }\n",
 	})
 	return dir
 }
 
-func writeTree(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
+func writeTree(tb testing.TB, dir string, files map[string]string) {
+	tb.Helper()
 	for name, content := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+		require.NoError(tb, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(tb, os.WriteFile(path, []byte(content), 0o644))
 	}
 }
 
@@ -76,32 +77,32 @@ func TestBuild_directory(t *testing.T) {
 	}, got)
 }
 
-func layerFiles(t testing.TB, l *image.Layout, n int) map[string]string {
-	t.Helper()
+func layerFiles(tb testing.TB, l *image.Layout, n int) map[string]string {
+	tb.Helper()
 	files := map[string]string{}
-	eachFile(t, l, n, func(h *tar.Header, content []byte) { files[h.Name] = string(content) })
+	eachFile(tb, l, n, func(h *tar.Header, content []byte) { files[h.Name] = string(content) })
 	return files
 }
 
 // eachFile reads a layer with the standard library, which knows nothing of how it was compressed.
-func eachFile(t testing.TB, l *image.Layout, n int, f func(*tar.Header, []byte)) {
-	t.Helper()
-	m, err := l.Manifest(t.Context(), "")
-	require.NoError(t, err)
+func eachFile(tb testing.TB, l *image.Layout, n int, f func(*tar.Header, []byte)) {
+	tb.Helper()
+	m, err := l.Manifest(tb.Context(), "")
+	require.NoError(tb, err)
 	blob, err := os.Open(filepath.Join(l.Dir(), "blobs", "sha256", m.Layers[n].Digest.Hex))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer blob.Close()
 	gz, err := gzip.NewReader(blob)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	tr := tar.NewReader(gz)
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		content, err := io.ReadAll(tr)
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		f(h, content)
 	}
 }

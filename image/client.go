@@ -74,12 +74,12 @@ func New(o *Options) (*Client, error) {
 	var errs []error
 	for name, n := range map[string]int64{"Jobs": int64(o.Jobs), "Attempts": int64(o.Attempts), "StallTimeout": int64(o.StallTimeout)} {
 		if n < 0 {
-			errs = append(errs, fmt.Errorf("Options.%s is negative", name))
+			errs = append(errs, fmt.Errorf("option %s is negative", name))
 		}
 	}
 	for _, h := range o.TokenHosts {
 		if h == "" || strings.ContainsAny(h, "/@ ") {
-			errs = append(errs, fmt.Errorf("Options.TokenHosts: %q is no host", h))
+			errs = append(errs, fmt.Errorf("option TokenHosts: %q is no host", h))
 		}
 	}
 	if len(errs) > 0 {

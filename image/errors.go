@@ -63,13 +63,7 @@ type RegistryError struct {
 }
 
 func (e *RegistryError) Error() string {
-	s := fmt.Sprintf("%s %s: status %d", e.Method, e.URL, e.Status)
-	for _, more := range []string{e.Code, e.Detail} {
-		if more != "" {
-			s += " " + more
-		}
-	}
-	return s
+	return strings.TrimSpace(fmt.Sprintf("%s %s: status %d %s %s", e.Method, e.URL, e.Status, e.Code, e.Detail))
 }
 
 // kindError carries a kind up to the boundary, where [wrap] makes one [*Error] of it.
@@ -92,17 +86,15 @@ func wrap(op, ref string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var done *Error
-	if errors.As(err, &done) {
+	if _, done := errors.AsType[*Error](err); done {
 		return err
 	}
 	e := &Error{Op: op, Ref: ref, Err: err}
-	var k *kindError
-	if errors.As(err, &k) {
+	if k, ok := errors.AsType[*kindError](err); ok {
 		e.Kind = k.kind
-		if err == error(k) {
-			e.Err = k.err
-		}
+	}
+	if k, ok := err.(*kindError); ok { //nolint:errorlint // only the outermost is taken off
+		e.Err = k.err
 	}
 	return e
 }

@@ -22,8 +22,6 @@ const (
 	maxLayers        = 1000 // of one image
 )
 
-const mediaTypeEmpty = "application/vnd.oci.empty.v1+json"
-
 // parseDigest accepts sha256 digests only: the one algorithm every registry has.
 func parseDigest(s string) (v1.Hash, error) {
 	algorithm, hexDigits, _ := strings.Cut(s, ":")

@@ -130,8 +130,8 @@ func pushRefs(l *Layout, names []string) ([]reference, error) {
 type transfer struct {
 	client    *Client
 	from      content
-	nodes     []*node // children before parents; the last is the root
-	mountFrom func(r *repository) []string
+	nodes     []*node  // children before parents; the last is the root
+	mountFrom []string // repositories of the same registry that have the blobs
 	moveTag   bool
 
 	mu       sync.Mutex // one progress call at a time
@@ -155,8 +155,7 @@ func (t *transfer) run(ctx context.Context, refs []reference) (*Pushed, error) {
 	for i, ref := range refs {
 		if !done[ref.name()] {
 			done[ref.name()] = true
-			all := func(r PushedRef) bool { return r.Status == RefUnchanged }
-			blobs, err := t.blobs(ctx, ref, all(p.Refs[i]))
+			blobs, err := t.blobs(ctx, ref, p.Refs[i].Status == RefUnchanged)
 			if err != nil {
 				return nil, err
 			}
@@ -227,16 +226,7 @@ func (t *transfer) setTag(ctx context.Context, ref reference) (PushedRef, error)
 // the rest: a registry takes no manifest before what it points to.
 func (t *transfer) blobs(ctx context.Context, ref reference, present bool) ([]PushedBlob, error) {
 	repo := t.client.repository(ref, "pull,push")
-	var blobs []v1.Descriptor
-	seen := map[v1.Hash]bool{}
-	for _, n := range t.nodes {
-		for _, d := range n.blobs() {
-			if !seen[d.Digest] {
-				seen[d.Digest] = true
-				blobs = append(blobs, d)
-			}
-		}
-	}
+	blobs := blobsOf(t.nodes)
 	results := make([]PushedBlob, len(blobs))
 	for i, d := range blobs {
 		results[i] = PushedBlob{Repository: ref.name(), Digest: d.Digest.String(), Bytes: d.Size, MediaType: string(d.MediaType), Status: BlobPresent}
@@ -247,12 +237,8 @@ func (t *transfer) blobs(ctx context.Context, ref reference, present bool) ([]Pu
 		}
 		return results, nil
 	}
-	var mounts []string
-	if t.mountFrom != nil {
-		mounts = t.mountFrom(repo)
-	}
 	err := parallel(ctx, len(blobs), func(ctx context.Context, i int) (err error) {
-		results[i].Status, err = repo.ensureBlob(ctx, t.from, blobs[i], mounts, t.report(ref, blobs[i]))
+		results[i].Status, err = repo.ensureBlob(ctx, t.from, blobs[i], t.mountFrom, t.report(ref, blobs[i]))
 		return err
 	})
 	if err != nil {

@@ -13,18 +13,18 @@ import (
 )
 
 // build makes a small image out of files.
-func build(t testing.TB, files image.Files) *image.Layout {
-	t.Helper()
-	l, err := image.Build(t.Context(), image.Spec{Layers: []image.Source{files}, Platforms: []string{"linux/amd64"}}, filepath.Join(t.TempDir(), "layout"), nil)
-	require.NoError(t, err)
+func build(tb testing.TB, files image.Files) *image.Layout {
+	tb.Helper()
+	l, err := image.Build(tb.Context(), image.Spec{Layers: []image.Source{files}, Platforms: []string{"linux/amd64"}}, filepath.Join(tb.TempDir(), "layout"), nil)
+	require.NoError(tb, err)
 	return l
 }
 
-func client(t testing.TB, o *image.Options) *image.Client {
-	t.Helper()
+func client(tb testing.TB, o *image.Options) *image.Client {
+	tb.Helper()
 	c, err := image.New(o)
-	require.NoError(t, err)
-	t.Cleanup(c.CloseIdleConnections)
+	require.NoError(tb, err)
+	tb.Cleanup(c.CloseIdleConnections)
 	return c
 }
 

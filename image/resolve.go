@@ -108,8 +108,7 @@ func (r *repository) head(ctx context.Context, identifier string) (v1.Hash, erro
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	httpx.Drain(resp.Body)
-	digest, err := parseDigest(resp.Header.Get("Docker-Content-Digest"))
+	digest, err := parseDigest(resp.header.Get("Docker-Content-Digest"))
 	if err != nil {
 		// The header is not mandatory. Without it only the bytes can say.
 		n, err := r.get(ctx, identifier)
@@ -126,17 +125,17 @@ func (r *repository) head(ctx context.Context, identifier string) (v1.Hash, erro
 
 // get fetches a manifest by tag or digest and verifies it.
 func (r *repository) get(ctx context.Context, identifier string) (*node, error) {
-	raw, mediaType, claimed, err := r.fetch(ctx, r.manifestRequest(http.MethodGet, identifier), maxManifestBytes)
+	got, err := r.fetch(ctx, r.manifestRequest(http.MethodGet, identifier), maxManifestBytes)
 	if err != nil {
 		return nil, err
 	}
-	desc := v1.Descriptor{MediaType: types.MediaType(mediaType), Digest: hashOf(raw)}
+	desc := v1.Descriptor{MediaType: types.MediaType(got.mediaType), Digest: hashOf(got.body)}
 	if want, err := parseDigest(identifier); err == nil {
 		desc.Digest = want
-	} else if want, err := parseDigest(claimed); err == nil {
+	} else if want, err := parseDigest(got.header.Get("Docker-Content-Digest")); err == nil {
 		desc.Digest = want
 	}
-	return parseNode(desc, raw)
+	return parseNode(desc, got.body)
 }
 
 // manifest implements content.
@@ -148,36 +147,43 @@ func (r *repository) manifest(ctx context.Context, d v1.Descriptor) ([]byte, err
 	return n.raw, nil
 }
 
-// fetch reads a small reply whole, again from the start when it breaks off.
-func (r *repository) fetch(ctx context.Context, req request, limit int64) (body []byte, mediaType, digest string, err error) {
-	err = retry.Do(ctx, r.client.retry, func(ctx context.Context, _ int) error {
-		resp, err := r.host.once(ctx, req)
+// fetched is a small answer with its body.
+type fetched struct {
+	reply
+	body      []byte
+	mediaType string
+}
+
+// fetch reads a small answer whole, again from the start when it breaks off.
+func (r *repository) fetch(ctx context.Context, req request, limit int64) (*fetched, error) {
+	var got *fetched
+	err := retry.Do(ctx, r.client.retry, func(ctx context.Context, _ int) error {
+		resp, err := r.host.open(ctx, req)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = resp.Body.Close() }()
-		what := fmt.Sprintf("reply of %s %s", req.method, httpx.RedactURL(resp.Request.URL))
-		body, err = httpx.ReadAll(resp.Body, limit, what)
-		var tooLarge *httpx.TooLargeError
-		switch {
-		case errors.As(err, &tooLarge):
+		defer resp.Body.Close()
+		u := resp.Request.URL
+		body, err := httpx.ReadAll(resp.Body, limit, "reply of "+req.method+" "+httpx.RedactURL(u))
+		if _, ok := errors.AsType[*httpx.TooLargeError](err); ok {
 			return fail(ErrTooLarge, "%w", err)
-		case err != nil:
-			return r.host.failure(ctx, req.method, resp.Request.URL, err)
 		}
-		digest = resp.Header.Get("Docker-Content-Digest")
-		mediaType, _, err = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 		if err != nil {
-			return fail(ErrRegistry, "%s has no usable Content-Type", what)
+			return r.host.failure(ctx, req.method, u, err)
 		}
+		mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+		if err != nil {
+			return fail(ErrRegistry, "reply of %s %s has no usable Content-Type", req.method, httpx.RedactURL(u))
+		}
+		got = &fetched{reply{status: resp.StatusCode, header: resp.Header, url: u}, body, mediaType}
 		return nil
 	})
-	return body, mediaType, digest, err
+	return got, err
 }
 
 func (r *repository) blobPath(d v1.Hash) string { return "/v2/" + r.ref.repo + "/blobs/" + d.String() }
 
-// hasBlob asks for a blob. Size 0 in the descriptor's place is not held against the registry's.
+// hasBlob asks for a blob.
 func (r *repository) hasBlob(ctx context.Context, d v1.Descriptor) (bool, error) {
 	resp, err := r.host.send(ctx, request{
 		method: http.MethodHead, path: r.blobPath(d.Digest), scopes: []string{r.scope}, ok: []int{http.StatusOK, http.StatusNotFound},
@@ -185,12 +191,11 @@ func (r *repository) hasBlob(ctx context.Context, d v1.Descriptor) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	httpx.Drain(resp.Body)
-	if resp.StatusCode == http.StatusNotFound {
+	if resp.status == http.StatusNotFound {
 		return false, nil
 	}
-	if resp.ContentLength >= 0 && resp.ContentLength != d.Size {
-		return false, fail(ErrDigest, "the registry has blob %s with %d bytes, it should have %d", d.Digest, resp.ContentLength, d.Size)
+	if resp.size >= 0 && resp.size != d.Size {
+		return false, fail(ErrDigest, "the registry has blob %s with %d bytes, it should have %d", d.Digest, resp.size, d.Size)
 	}
 	return true, nil
 }
@@ -220,7 +225,11 @@ func (b *remoteBlob) reopen() error {
 		req.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.at)}}
 		req.ok = append(req.ok, http.StatusPartialContent)
 	}
-	resp, err := b.repo.host.send(b.ctx, req)
+	var resp *http.Response
+	err := retry.Do(b.ctx, b.repo.client.retry, func(ctx context.Context, _ int) (err error) {
+		resp, err = b.repo.host.open(ctx, req) //nolint:bodyclose // Close and the next reopen close it
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -256,7 +256,7 @@ func tree(ctx context.Context, from content, d v1.Descriptor) ([]*node, error) {
 
 // cancelReader ends a long copy when its context does.
 type cancelReader struct {
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // lives as long as one copy
 	r   io.Reader
 }
 

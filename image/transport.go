@@ -49,20 +49,39 @@ type request struct {
 	ok     []int // statuses that are no error
 }
 
-// send sends a request, again and again while it is worth it.
-func (h *host) send(ctx context.Context, r request) (*http.Response, error) {
-	var resp *http.Response
-	err := retry.Do(ctx, h.client.retry, func(ctx context.Context, _ int) error {
-		var err error
-		resp, err = h.once(ctx, r)
-		return err
-	})
-	return resp, err
+// reply is an answer without its body.
+type reply struct {
+	status int
+	header http.Header
+	url    *url.URL // the request's, after redirects
+	size   int64    // of the body, -1 when unknown
 }
 
-// once sends a request one time; twice when the registry asks for a login or for a fresh one. Errors that
+// send sends a request, again and again while it is worth it, and drops the body of the answer.
+func (h *host) send(ctx context.Context, r request) (*reply, error) {
+	var got *reply
+	err := retry.Do(ctx, h.client.retry, func(ctx context.Context, _ int) error {
+		var err error
+		got, err = h.once(ctx, r)
+		return err
+	})
+	return got, err
+}
+
+// once is send with a single attempt.
+func (h *host) once(ctx context.Context, r request) (*reply, error) {
+	resp, err := h.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	httpx.Drain(resp.Body)
+	return &reply{status: resp.StatusCode, header: resp.Header, url: resp.Request.URL, size: resp.ContentLength}, nil
+}
+
+// open sends a request one time; twice when the registry asks for a login or for a fresh one. Errors that
 // may go away are marked for [retry.Do].
-func (h *host) once(ctx context.Context, r request) (*http.Response, error) {
+func (h *host) open(ctx context.Context, r request) (*http.Response, error) {
 	target, err := h.target(ctx, r)
 	if err != nil {
 		return nil, err
@@ -124,7 +143,7 @@ func (h *host) findScheme(ctx context.Context) (string, error) {
 	resp, err := h.client.http.Do(req)
 	switch {
 	case err == nil:
-		httpx.Drain(resp.Body)
+		_ = resp.Body.Close()
 		h.scheme = "https"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		h.scheme = "http"
@@ -247,13 +266,11 @@ func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, author
 
 // failure classifies an error of the transport.
 func (h *host) failure(ctx context.Context, method string, target *url.URL, err error) error {
-	var local *kindError
-	if errors.As(err, &local) { // from reading the body we send
+	if local, ok := errors.AsType[*kindError](err); ok { // from reading the body we send
 		return local
 	}
 	cause := err
-	var ue *url.Error
-	if errors.As(err, &ue) {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
 		cause = ue.Err
 	}
 	if stalled := context.Cause(ctx); errors.Is(stalled, errStalled) {
@@ -262,10 +279,10 @@ func (h *host) failure(ctx context.Context, method string, target *url.URL, err 
 		return fmt.Errorf("%s %s: %w", method, httpx.RedactURL(target), ctx.Err())
 	}
 	failed := fail(ErrUnavailable, "%s %s: %w", method, httpx.RedactURL(target), cause)
-	var certificate *tls.CertificateVerificationError
-	var dns *net.DNSError
-	if errors.As(err, &certificate) || errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &dns) && dns.IsNotFound {
-		return failed
+	_, badCertificate := errors.AsType[*tls.CertificateVerificationError](err)
+	dns, _ := errors.AsType[*net.DNSError](err)
+	if badCertificate || errors.Is(err, http.ErrSchemeMismatch) || dns != nil && dns.IsNotFound {
+		return failed // will be the same next time
 	}
 	return retry.Again(failed)
 }

@@ -13,7 +13,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/waybill-dev/waybill/internal/httpx"
 	"github.com/waybill-dev/waybill/internal/retry"
 )
 
@@ -94,11 +93,10 @@ func (r *repository) start(ctx context.Context, d v1.Hash, mountFrom string) (*u
 	if err != nil {
 		return nil, err
 	}
-	httpx.Drain(resp.Body)
-	if resp.StatusCode == http.StatusCreated {
+	if resp.status == http.StatusCreated {
 		return nil, nil //nolint:nilnil // mounted, there is no session
 	}
-	return r.host.hop(ctx, resp.Request.URL, resp.Header.Get("Location"))
+	return r.host.hop(ctx, resp.url, resp.header.Get("Location"))
 }
 
 // upload sends one blob, over several attempts.
@@ -140,8 +138,8 @@ func (u *upload) again(err error) error {
 	if err == nil {
 		return nil
 	}
-	var refused *RegistryError
-	if errors.As(err, &refused) && slices.Contains([]int{http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable}, refused.Status) {
+	refused, ok := errors.AsType[*RegistryError](err)
+	if ok && slices.Contains([]int{http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable}, refused.Status) {
 		u.session = nil
 		return retry.Again(err)
 	}
@@ -158,13 +156,12 @@ func (u *upload) resume(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	httpx.Drain(resp.Body)
-	first, last, ok := strings.Cut(resp.Header.Get("Range"), "-")
+	first, last, ok := strings.Cut(resp.header.Get("Range"), "-")
 	end, err := strconv.ParseInt(last, 10, 64)
 	if !ok || first != "0" || err != nil || end <= 0 || end+1 > u.desc.Size {
 		return // "0-0" means nothing or one byte; both are cheap to send again
 	}
-	location, err := u.repo.host.hop(ctx, resp.Request.URL, resp.Header.Get("Location"))
+	location, err := u.repo.host.hop(ctx, resp.url, resp.header.Get("Location"))
 	if err != nil {
 		return
 	}
@@ -192,8 +189,7 @@ func (u *upload) patch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.Drain(resp.Body)
-	location, err := u.repo.host.hop(ctx, resp.Request.URL, resp.Header.Get("Location"))
+	location, err := u.repo.host.hop(ctx, resp.url, resp.header.Get("Location"))
 	if err != nil {
 		return err
 	}
@@ -219,8 +215,7 @@ func (u *upload) put(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.Drain(resp.Body)
-	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != u.desc.Digest.String() {
+	if got := resp.header.Get("Docker-Content-Digest"); got != "" && got != u.desc.Digest.String() {
 		return fail(ErrDigest, "sent blob %s, the registry stored %.80q", u.desc.Digest, got)
 	}
 	return nil
@@ -252,7 +247,7 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 // putManifest sends a manifest byte for byte, under a tag or its digest.
-func (r *repository) putManifest(ctx context.Context, n *node, identifier string) (*http.Response, error) {
+func (r *repository) putManifest(ctx context.Context, n *node, identifier string) (*reply, error) {
 	resp, err := r.host.send(ctx, request{
 		method: http.MethodPut,
 		path:   "/v2/" + r.ref.repo + "/manifests/" + identifier,
@@ -265,8 +260,7 @@ func (r *repository) putManifest(ctx context.Context, n *node, identifier string
 	if err != nil {
 		return nil, err
 	}
-	httpx.Drain(resp.Body)
-	if got := resp.Header.Get("Docker-Content-Digest"); got != "" && got != n.desc.Digest.String() {
+	if got := resp.header.Get("Docker-Content-Digest"); got != "" && got != n.desc.Digest.String() {
 		return nil, fail(ErrDigest, "sent manifest %s, the registry stored %.80q", n.desc.Digest, got)
 	}
 	return resp, nil

@@ -94,6 +94,10 @@ func (s *Server) ResetRequests() {
 
 // serve logs a request, lets its fault happen, and hands it on.
 func (s *Server) serve(rw http.ResponseWriter, r *http.Request) {
+	if !s.begin() {
+		return
+	}
+	defer s.busy.Done()
 	body := &countingBody{ReadCloser: r.Body}
 	r.Body = body
 	w := &recorder{ResponseWriter: rw, head: r.Method == http.MethodHead}
@@ -119,13 +123,13 @@ func (s *Server) serve(rw http.ResponseWriter, r *http.Request) {
 	} else if s.authorized(w, r) {
 		if err := s.handle(w, r); err != nil {
 			if errors.Is(err, errCut) {
-				panic(http.ErrAbortHandler)
+				panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http breaks a connection
 			}
 			writeError(w, err)
 		}
 	}
 	if w.cut {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http breaks a connection
 	}
 	broken = false
 }
@@ -149,13 +153,14 @@ func (s *Server) before(w *recorder, r *http.Request, f *Fault, body *countingBo
 		select {
 		case <-time.After(f.Delay):
 		case <-r.Context().Done():
+		case <-s.stop:
 		}
 	}
 	switch {
 	case f.Drop:
 		body.cutAfter, body.cuts = f.AfterBytes, true // the handler meets the cut
 		if f.AfterBytes == 0 {
-			panic(http.ErrAbortHandler)
+			panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http breaks a connection
 		}
 	case f.Status != 0:
 		_, _ = io.CopyN(io.Discard, body, f.AfterBytes)

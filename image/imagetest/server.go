@@ -17,6 +17,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -52,7 +54,10 @@ type Server struct {
 	http *http.Server
 	ln   net.Listener
 	cert *x509.Certificate
-	done chan struct{}
+	stop chan struct{}  // closed by Close
+	busy sync.WaitGroup // the accept loop and all handlers
+	once sync.Once
+	err  error
 
 	mu       sync.Mutex
 	repos    map[string]*repo
@@ -87,13 +92,13 @@ func Start(o *Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opts: *o, ln: ln, done: make(chan struct{}),
+		opts: *o, ln: ln, stop: make(chan struct{}),
 		repos: map[string]*repo{}, sessions: map[string]*session{}, tokens: map[string]*grant{},
 	}
 	if s.opts.TokenTTL == 0 {
 		s.opts.TokenTTL = 5 * time.Minute
 	}
-	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	serve := s.http.Serve
 	if o.TLS {
 		pair, leaf, err := certificate()
@@ -105,21 +110,20 @@ func Start(o *Options) (*Server, error) {
 		s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
-	go func() {
-		defer close(s.done)
-		_ = serve(quiet{ln})
-	}()
+	s.busy.Go(func() { _ = serve(ln) })
 	return s, nil
 }
 
-// quiet is a listener; the type keeps net/http from finding more in it.
-type quiet struct{ net.Listener }
-
-// Close ends the registry and every connection to it.
+// Close ends the registry and every connection to it. Calling it again does nothing.
 func (s *Server) Close() error {
-	err := s.http.Close()
-	<-s.done
-	return err
+	s.once.Do(func() {
+		s.mu.Lock()
+		close(s.stop) // under the lock, so that no handler begins to be waited for afterwards
+		s.mu.Unlock()
+		s.err = s.http.Close()
+		s.busy.Wait()
+	})
+	return s.err
 }
 
 // Host is the registry's host and port, as references begin with it.
@@ -166,4 +170,17 @@ func certificate() (tls.Certificate, *x509.Certificate, error) {
 	}
 	leaf, err := x509.ParseCertificate(der)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, leaf, err
+}
+
+// begin counts a handler, unless the server is being closed.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.stop:
+		return false
+	default:
+		s.busy.Add(1)
+		return true
+	}
 }

@@ -1,0 +1,57 @@
+package image_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/waybill-dev/waybill/image"
+)
+
+// helperOp makes the test binary do one thing and end, so that time and memory of a whole process can be
+// compared with a command's.
+const helperOp = "IMAGE_TEST_OP"
+
+func TestMain(m *testing.M) {
+	if op := os.Getenv(helperOp); op != "" {
+		if err := help(context.Background(), op, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func help(ctx context.Context, op string, args []string) error {
+	c, err := image.New(nil)
+	if err != nil {
+		return err
+	}
+	switch op {
+	case "build": // directory, layout
+		_, err = image.Build(ctx, image.Spec{Layers: []image.Source{image.Dir(args[0])}}, args[1], nil)
+		return err
+	case "build-push": // directory, layout, reference
+		l, err := image.Build(ctx, image.Spec{Layers: []image.Source{image.Dir(args[0])}}, args[1], nil)
+		if err == nil {
+			_, err = c.Push(ctx, l, args[2:], nil)
+		}
+		return err
+	case "push": // reference and layout, in turn
+		for i := 0; i < len(args); i += 2 {
+			l, err := image.Open(ctx, args[i+1], nil)
+			if err == nil {
+				_, err = c.Push(ctx, l, args[i:i+1], nil)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("no such operation: %s", op)
+}

@@ -33,6 +33,7 @@ import (
 	"github.com/waybill-dev/waybill/notify"
 )
 
+// The failures of the queue itself, as kinds of a [*notify.Error].
 var (
 	// ErrLocked: another process has the outbox open.
 	ErrLocked = errors.New("outbox is in use by another process")

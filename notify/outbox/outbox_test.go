@@ -21,13 +21,13 @@ import (
 	"github.com/waybill-dev/waybill/notify/outbox"
 )
 
-func open(t testing.TB, dir string, o *outbox.Options, targets ...notify.Target) *outbox.Outbox {
-	t.Helper()
+func open(tb testing.TB, dir string, o *outbox.Options, targets ...notify.Target) *outbox.Outbox {
+	tb.Helper()
 	f, err := notify.New(targets, &notify.Options{Attempts: 1})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	b, err := outbox.Open(dir, f, o)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = b.Close() })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = b.Close() })
 	return b
 }
 
@@ -207,166 +207,160 @@ func TestOutbox_recipientsOneByOne(t *testing.T) {
 
 // TestOutbox_faults is the rest of the fault list; the twelve kills are in TestOutbox_killed.
 func TestOutbox_faults(t *testing.T) {
-	tests := []struct {
-		name string
-		run  func(t *testing.T)
-	}{
-		{"three targets, one dead", func(t *testing.T) {
-			var a, c notifytest.Recorder
-			b := open(t, t.TempDir(), nil, notify.Target{Name: "a", Notifier: &a}, notify.Target{Name: "down", Notifier: down{}}, notify.Target{Name: "c", Notifier: &c})
-			for i := range 10 {
-				_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i)})
-				require.NoError(t, err)
-			}
-			_, err := b.Flush(t.Context())
-			assert.ErrorIs(t, err, notify.ErrUnavailable)
-			assert.Len(t, a.Messages(), 10)
-			assert.Len(t, c.Messages(), 10)
-			assert.Equal(t, outbox.Stats{Sent: 20, Queued: 10}, stats(t, b), "all 30 accounted for")
-		}},
-		{"duplicates, a hundred at once", func(t *testing.T) {
-			var rec notifytest.Recorder
-			b := open(t, t.TempDir(), nil, notify.Target{Name: "rec", Notifier: &rec})
-			var wg sync.WaitGroup
-			for range 100 {
-				wg.Go(func() {
-					_, err := b.Send(t.Context(), notify.Message{Title: "same"})
-					assert.NoError(t, err)
-				})
-			}
-			wg.Wait()
-			_, err := b.Flush(t.Context())
+	faults := 0
+	ran := func(bool) { faults++ }
+	ran(t.Run("three targets, one dead", func(t *testing.T) {
+		var a, c notifytest.Recorder
+		b := open(t, t.TempDir(), nil, notify.Target{Name: "a", Notifier: &a}, notify.Target{Name: "down", Notifier: down{}}, notify.Target{Name: "c", Notifier: &c})
+		for i := range 10 {
+			_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i)})
 			require.NoError(t, err)
-			assert.Len(t, rec.Messages(), 1)
-		}},
-		{"full", func(t *testing.T) {
-			b := open(t, t.TempDir(), &outbox.Options{MaxQueued: 3}, notify.Target{Name: "a", Notifier: down{}}, notify.Target{Name: "b", Notifier: down{}})
-			_, err := b.Send(t.Context(), notify.Message{Title: "one"})
-			require.NoError(t, err)
-			_, err = b.Send(t.Context(), notify.Message{Title: "two"})
-			assert.ErrorIs(t, err, outbox.ErrFull)
-			assert.Equal(t, outbox.Stats{Queued: 2}, stats(t, b), "taken for all targets or for none")
-		}},
-		{"corrupt from the start", func(t *testing.T) {
-			dir := t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "outbox.db"), []byte(strings.Repeat("not a database ", 1000)), 0o600))
-			f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, nil)
-			require.NoError(t, err)
-			_, err = outbox.Open(dir, f, nil)
-			assert.ErrorIs(t, err, outbox.ErrCorrupt)
-		}},
-		{"corrupt in the middle", func(t *testing.T) {
-			dir := t.TempDir()
-			b := open(t, dir, nil, notify.Target{Name: "a", Notifier: down{}})
-			for i := range 50 {
-				_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i), Summary: strings.Repeat("x", 2000)})
-				require.NoError(t, err)
-			}
-			require.NoError(t, b.Close())
-			path := filepath.Join(dir, "outbox.db")
-			raw, err := os.ReadFile(path)
-			require.NoError(t, err)
-			for i := 2 * os.Getpagesize(); i < len(raw); i++ { // the two meta pages stay
-				raw[i] = 0xff
-			}
-			require.NoError(t, os.WriteFile(path, raw, 0o600))
-			f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, nil)
-			require.NoError(t, err)
-			_, err = outbox.Open(dir, f, nil)
-			assert.ErrorIs(t, err, outbox.ErrCorrupt)
-		}},
-		{"locked", func(t *testing.T) {
-			dir := t.TempDir()
-			open(t, dir, nil, notify.Target{Name: "a", Notifier: down{}})
-			f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, nil)
-			require.NoError(t, err)
-			_, err = outbox.Open(dir, f, &outbox.Options{LockWait: 10 * time.Millisecond})
-			assert.ErrorIs(t, err, outbox.ErrLocked)
-		}},
-		{"clock set back", func(t *testing.T) {
-			dir := t.TempDir()
-			var rec notifytest.Recorder
-			synctest.Test(t, func(t *testing.T) { // here the year is 2000
-				rec.Fail(unavailable("down"))
-				b := open(t, dir, nil, notify.Target{Name: "rec", Notifier: &rec})
-				require.NoError(t, b.Close())
+		}
+		_, err := b.Flush(t.Context())
+		assert.ErrorIs(t, err, notify.ErrUnavailable)
+		assert.Len(t, a.Messages(), 10)
+		assert.Len(t, c.Messages(), 10)
+		assert.Equal(t, outbox.Stats{Sent: 20, Queued: 10}, stats(t, b), "all 30 accounted for")
+	}))
+	ran(t.Run("duplicates, a hundred at once", func(t *testing.T) {
+		var rec notifytest.Recorder
+		b := open(t, t.TempDir(), nil, notify.Target{Name: "rec", Notifier: &rec})
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				_, err := b.Send(t.Context(), notify.Message{Title: "same"})
+				assert.NoError(t, err)
 			})
+		}
+		wg.Wait()
+		_, err := b.Flush(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, rec.Messages(), 1)
+	}))
+	ran(t.Run("full", func(t *testing.T) {
+		b := open(t, t.TempDir(), &outbox.Options{MaxQueued: 3}, notify.Target{Name: "a", Notifier: down{}}, notify.Target{Name: "b", Notifier: down{}})
+		_, err := b.Send(t.Context(), notify.Message{Title: "one"})
+		require.NoError(t, err)
+		_, err = b.Send(t.Context(), notify.Message{Title: "two"})
+		assert.ErrorIs(t, err, outbox.ErrFull)
+		assert.Equal(t, outbox.Stats{Queued: 2}, stats(t, b), "taken for all targets or for none")
+	}))
+	ran(t.Run("corrupt from the start", func(t *testing.T) {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "outbox.db"), []byte(strings.Repeat("not a database ", 1000)), 0o600))
+		f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, nil)
+		require.NoError(t, err)
+		_, err = outbox.Open(dir, f, nil)
+		assert.ErrorIs(t, err, outbox.ErrCorrupt)
+	}))
+	ran(t.Run("corrupt in the middle", func(t *testing.T) {
+		dir := t.TempDir()
+		b := open(t, dir, nil, notify.Target{Name: "a", Notifier: down{}})
+		for i := range 50 {
+			_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i), Summary: strings.Repeat("x", 2000)})
+			require.NoError(t, err)
+		}
+		require.NoError(t, b.Close())
+		path := filepath.Join(dir, "outbox.db")
+		raw, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for i := 2 * os.Getpagesize(); i < len(raw); i++ { // the two meta pages stay
+			raw[i] = 0xff
+		}
+		require.NoError(t, os.WriteFile(path, raw, 0o600))
+		f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, nil)
+		require.NoError(t, err)
+		_, err = outbox.Open(dir, f, nil)
+		assert.ErrorIs(t, err, outbox.ErrCorrupt)
+	}))
+	ran(t.Run("locked", func(t *testing.T) {
+		dir := t.TempDir()
+		open(t, dir, nil, notify.Target{Name: "a", Notifier: down{}})
+		f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, nil)
+		require.NoError(t, err)
+		_, err = outbox.Open(dir, f, &outbox.Options{LockWait: 10 * time.Millisecond})
+		assert.ErrorIs(t, err, outbox.ErrLocked)
+	}))
+	ran(t.Run("clock set back", func(t *testing.T) {
+		dir := t.TempDir()
+		var rec notifytest.Recorder
+		synctest.Test(t, func(t *testing.T) { // here the year is 2000
+			rec.Fail(unavailable("down"))
 			b := open(t, dir, nil, notify.Target{Name: "rec", Notifier: &rec})
-			_, err := b.Send(t.Context(), notify.Message{Title: "from the future"})
-			require.NoError(t, err)
-			_, err = b.Flush(t.Context())
-			require.Error(t, err)
 			require.NoError(t, b.Close())
-			synctest.Test(t, func(t *testing.T) {
-				b := open(t, dir, nil, notify.Target{Name: "rec", Notifier: &rec})
-				_, err := b.Flush(t.Context())
-				require.NoError(t, err)
-				require.NoError(t, b.Close())
-			})
-			assert.Len(t, rec.Messages(), 1, "not held up until the clock has caught up")
-		}},
-		{"a notifier that panics", func(t *testing.T) {
-			var rec notifytest.Recorder
-			b := open(t, t.TempDir(), nil, notify.Target{Name: "bad", Notifier: panicking{}}, notify.Target{Name: "rec", Notifier: &rec})
-			_, err := b.Send(t.Context(), notify.Message{Title: "hello"})
-			require.NoError(t, err)
-			_, err = b.Flush(t.Context())
-			assert.ErrorContains(t, err, "panicked")
-			assert.Equal(t, outbox.Stats{Sent: 1, Dead: 1}, stats(t, b))
-		}},
-		{"nil data", func(t *testing.T) {
-			tmpl, err := notify.ParseTemplate(notify.Message{Title: "{{.app.name}} is healthy"})
-			require.NoError(t, err)
-			b := open(t, t.TempDir(), nil, notify.Target{Name: "rec", Notifier: &notifytest.Recorder{}})
-			for _, data := range []any{nil, map[string]any{}, map[string]any{"app": nil}} {
-				m, err := tmpl.Render(data)
-				assert.ErrorIs(t, err, notify.ErrInvalid)
-				_, err = b.Send(t.Context(), m)
-				assert.ErrorIs(t, err, notify.ErrInvalid, "what came of the failure is not sent either")
-			}
-			assert.Equal(t, outbox.Stats{}, stats(t, b))
-		}},
-		{"slow target", func(t *testing.T) {
-			var rec notifytest.Recorder
-			b := open(t, t.TempDir(), nil, notify.Target{Name: "slow", Notifier: blocking{}}, notify.Target{Name: "rec", Notifier: &rec})
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() { ended <- b.Run(ctx) }()
-			start := time.Now()
-			for i := range 20 {
-				_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i)})
-				require.NoError(t, err)
-			}
-			require.Eventually(t, func() bool { return len(rec.Messages()) == 20 }, 10*time.Second, time.Millisecond)
-			assert.Less(t, time.Since(start), 5*time.Second, "the others do not wait for it")
-			cancel()
-			require.NoError(t, <-ended)
-			assert.Equal(t, outbox.Stats{Sent: 20, Queued: 20}, stats(t, b))
-		}},
-		{"shutdown with 500 queued", func(t *testing.T) {
-			dir := t.TempDir()
-			b := open(t, dir, nil, notify.Target{Name: "slow", Notifier: blocking{}})
-			for i := range 500 {
-				_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i)})
-				require.NoError(t, err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			require.NoError(t, b.Run(ctx))
-			require.NoError(t, b.Close())
-			var rec notifytest.Recorder
-			b = open(t, dir, nil, notify.Target{Name: "slow", Notifier: &rec})
-			assert.Equal(t, outbox.Stats{Queued: 500}, stats(t, b))
+		})
+		b := open(t, dir, nil, notify.Target{Name: "rec", Notifier: &rec})
+		_, err := b.Send(t.Context(), notify.Message{Title: "from the future"})
+		require.NoError(t, err)
+		_, err = b.Flush(t.Context())
+		require.Error(t, err)
+		require.NoError(t, b.Close())
+		synctest.Test(t, func(t *testing.T) {
+			b := open(t, dir, nil, notify.Target{Name: "rec", Notifier: &rec})
 			_, err := b.Flush(t.Context())
 			require.NoError(t, err)
-			assert.Len(t, rec.Messages(), 500)
-			assert.Equal(t, outbox.Stats{Sent: 500}, stats(t, b))
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, tt.run)
-	}
-	t.Logf("%d faults", len(tests))
+			require.NoError(t, b.Close())
+		})
+		assert.Len(t, rec.Messages(), 1, "not held up until the clock has caught up")
+	}))
+	ran(t.Run("a notifier that panics", func(t *testing.T) {
+		var rec notifytest.Recorder
+		b := open(t, t.TempDir(), nil, notify.Target{Name: "bad", Notifier: panicking{}}, notify.Target{Name: "rec", Notifier: &rec})
+		_, err := b.Send(t.Context(), notify.Message{Title: "hello"})
+		require.NoError(t, err)
+		_, err = b.Flush(t.Context())
+		assert.ErrorContains(t, err, "panicked")
+		assert.Equal(t, outbox.Stats{Sent: 1, Dead: 1}, stats(t, b))
+	}))
+	ran(t.Run("nil data", func(t *testing.T) {
+		tmpl, err := notify.ParseTemplate(notify.Message{Title: "{{.app.name}} is healthy"})
+		require.NoError(t, err)
+		b := open(t, t.TempDir(), nil, notify.Target{Name: "rec", Notifier: &notifytest.Recorder{}})
+		for _, data := range []any{nil, map[string]any{}, map[string]any{"app": nil}} {
+			m, err := tmpl.Render(data)
+			assert.ErrorIs(t, err, notify.ErrInvalid)
+			_, err = b.Send(t.Context(), m)
+			assert.ErrorIs(t, err, notify.ErrInvalid, "what came of the failure is not sent either")
+		}
+		assert.Equal(t, outbox.Stats{}, stats(t, b))
+	}))
+	ran(t.Run("slow target", func(t *testing.T) {
+		var rec notifytest.Recorder
+		b := open(t, t.TempDir(), nil, notify.Target{Name: "slow", Notifier: blocking{}}, notify.Target{Name: "rec", Notifier: &rec})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.Run(ctx) }()
+		start := time.Now()
+		for i := range 20 {
+			_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i)})
+			require.NoError(t, err)
+		}
+		require.Eventually(t, func() bool { return len(rec.Messages()) == 20 }, 10*time.Second, time.Millisecond)
+		assert.Less(t, time.Since(start), 5*time.Second, "the others do not wait for it")
+		cancel()
+		require.NoError(t, <-ended)
+		assert.Equal(t, outbox.Stats{Sent: 20, Queued: 20}, stats(t, b))
+	}))
+	ran(t.Run("shutdown with 500 queued", func(t *testing.T) {
+		dir := t.TempDir()
+		b := open(t, dir, nil, notify.Target{Name: "slow", Notifier: blocking{}})
+		for i := range 500 {
+			_, err := b.Send(t.Context(), notify.Message{Title: fmt.Sprint("event ", i)})
+			require.NoError(t, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		require.NoError(t, b.Run(ctx))
+		require.NoError(t, b.Close())
+		var rec notifytest.Recorder
+		b = open(t, dir, nil, notify.Target{Name: "slow", Notifier: &rec})
+		assert.Equal(t, outbox.Stats{Queued: 500}, stats(t, b))
+		_, err := b.Flush(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, rec.Messages(), 500)
+		assert.Equal(t, outbox.Stats{Sent: 500}, stats(t, b))
+	}))
+	t.Logf("%d faults", faults)
 }
 
 // BenchmarkOutbox measures taking and delivering a message, disk included: the list asks for 10,000 a minute.

@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func (r *Repo) newBump(edits []manifest.Edit, o *BumpOptions) (*bump, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", field, err))
 		}
 	}
-	_, err := b.editor()
+	_, err := manifest.NewEditor(edits, nil)
 	bad("edits", err)
 	b.globs, err = parseGlobs(b.o.Paths)
 	bad("Paths", err)
@@ -138,11 +139,6 @@ func (r *Repo) newBump(edits []manifest.Edit, o *BumpOptions) (*bump, error) {
 		return nil, &fault{ErrOptions, errors.Join(errs...)}
 	}
 	return b, nil
-}
-
-// editor returns a fresh editor: each attempt starts anew.
-func (b *bump) editor() (*manifest.Editor, error) {
-	return manifest.NewEditor(b.edits, &manifest.Options{SkipUnrelated: true})
 }
 
 // try makes one attempt.
@@ -215,7 +211,7 @@ func (c *client) head(branch string) (plumbing.Hash, error) {
 
 // edit makes the edits in the files of the snapshot and returns those that changed.
 func (b *bump) edit(s *snapshot, done *Commit) (map[string][]byte, error) {
-	editor, err := b.editor()
+	editor, err := manifest.NewEditor(b.edits, &manifest.Options{SkipUnrelated: true})
 	if err != nil {
 		return nil, &fault{ErrOptions, err}
 	}
@@ -236,10 +232,28 @@ func (b *bump) edit(s *snapshot, done *Commit) (map[string][]byte, error) {
 			done.Changes = append(done.Changes, ch...)
 		}
 	}
-	if err := editor.Check(); err != nil {
+	err = editor.Check()
+	if errors.Is(err, manifest.ErrNotFound) {
+		err = b.explain(s, err)
+	}
+	if err != nil {
 		return nil, &fault{ErrEdit, err}
 	}
 	return changed, nil
+}
+
+// explain reads again, and all of it, what was skipped as unrelated: near matches stand there.
+func (b *bump) explain(s *snapshot, otherwise error) error {
+	editor, err := manifest.NewEditor(b.edits, nil)
+	if err != nil {
+		return otherwise
+	}
+	for _, f := range s.files {
+		if data, err := s.objs.Blob(f.hash); err == nil {
+			_, _, _ = editor.File(f.path, data) // what cannot be read holds no near match
+		}
+	}
+	return cmp.Or(editor.Check(), otherwise)
 }
 
 // superseded returns the changes that would go back.

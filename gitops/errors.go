@@ -65,13 +65,13 @@ func faultf(kind error, format string, args ...any) error {
 
 // wrap makes the Error that leaves the package.
 func (r *Repo) wrap(op string, err error) error {
-	var f *fault
-	if !errors.As(err, &f) {
-		return &Error{Op: op, Repo: r.name, Err: err}
-	}
-	e := &Error{Op: op, Repo: r.name, Kind: f.kind, Err: f.err}
-	if err != error(f) { // something stands around it, such as the end of the context during a pause
-		e.Err = err
+	e := &Error{Op: op, Repo: r.name, Err: err}
+	f, direct := err.(*fault) //nolint:errorlint // only the outermost is taken off
+	switch {
+	case direct:
+		e.Kind, e.Err = f.kind, f.err
+	case errors.As(err, &f): // something stands around it, such as the end of the context during a pause
+		e.Kind = f.kind
 	}
 	return e
 }

@@ -71,7 +71,7 @@ func (t *httpTransport) do(ctx context.Context, method, suffix, service, what st
 	if t.token != "" {
 		req.SetBasicAuth(t.user, t.token)
 	}
-	resp, err := t.client.Do(req)
+	resp, err := t.client.Do(req) //nolint:bodyclose // closed by the body returned below, or drained
 	if err != nil {
 		err = unreachable(ctx, err)
 		cancel()

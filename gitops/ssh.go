@@ -255,9 +255,9 @@ func (r *sshReply) readAdvert() ([]byte, error) {
 		if len(s.Bytes()) == 0 {
 			return b.Bytes(), nil
 		}
-		if bytes.HasPrefix(s.Bytes(), []byte("ERR ")) {
-			return nil, refusal(string(s.Bytes()[4:]))
-		}
+	}
+	if said, ok := errors.AsType[*pktline.ErrorLine](s.Err()); ok {
+		return nil, refusal(said.Text)
 	}
 	if b.Len() >= maxAdvert {
 		return nil, faultf(ErrTooLarge, "the reference advertisement is larger than the cap of %d bytes", maxAdvert)

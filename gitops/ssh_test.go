@@ -27,11 +27,11 @@ import (
 )
 
 // git runs the stock program in a clean environment.
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
+func git(tb testing.TB, dir string, args ...string) string {
+	tb.Helper()
 	path, err := exec.LookPath("git")
 	if err != nil {
-		t.Skip("no git program")
+		tb.Skip("no git program")
 	}
 	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Dir = dir
@@ -40,43 +40,43 @@ func git(t testing.TB, dir string, args ...string) string {
 		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.test", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.test",
 	}
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "git %v\n%s", args, out)
+	require.NoError(tb, err, "git %v\n%s", args, out)
 	return string(out)
 }
 
 // bareRepository makes a repository on disk with these files.
-func bareRepository(t testing.TB, files map[string]string, settings ...string) string {
-	t.Helper()
-	dir := t.TempDir()
+func bareRepository(tb testing.TB, files map[string]string, settings ...string) string {
+	tb.Helper()
+	dir := tb.TempDir()
 	work, bare := filepath.Join(dir, "work"), filepath.Join(dir, "deploy.git")
-	git(t, dir, "init", "-q", "-b", "main", work)
+	git(tb, dir, "init", "-q", "-b", "main", work)
 	for name, text := range files {
-		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(work, name)), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(work, name), []byte(text), 0o644))
+		require.NoError(tb, os.MkdirAll(filepath.Dir(filepath.Join(work, name)), 0o755))
+		require.NoError(tb, os.WriteFile(filepath.Join(work, name), []byte(text), 0o644))
 	}
-	git(t, work, "add", "-A")
-	git(t, work, "commit", "-qm", "first")
-	git(t, dir, "clone", "-q", "--bare", work, bare)
+	git(tb, work, "add", "-A")
+	git(tb, work, "commit", "-qm", "first")
+	git(tb, dir, "clone", "-q", "--bare", work, bare)
 	for _, s := range settings {
 		key, value, _ := strings.Cut(s, "=")
-		git(t, bare, "config", key, value)
+		git(tb, bare, "config", key, value)
 	}
 	return bare
 }
 
-func privateKey(t testing.TB, key any) (string, ssh.Signer) {
-	t.Helper()
-	block, err := ssh.MarshalPrivateKey(key.(interface{}), "")
-	require.NoError(t, err)
+func privateKey(tb testing.TB, key any) (string, ssh.Signer) {
+	tb.Helper()
+	block, err := ssh.MarshalPrivateKey(key, "")
+	require.NoError(tb, err)
 	text := pem.EncodeToMemory(block)
 	signer, err := ssh.ParsePrivateKey(text)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return string(text), signer
 }
 
 // sshServer lets git's own services be run over SSH. It stands in for a forge.
-func sshServer(t testing.TB, user ssh.PublicKey, hostKeys ...ssh.Signer) string {
-	t.Helper()
+func sshServer(tb testing.TB, user ssh.PublicKey, hostKeys ...ssh.Signer) string {
+	tb.Helper()
 	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		if string(key.Marshal()) != string(user.Marshal()) {
 			return nil, os.ErrPermission
@@ -86,10 +86,10 @@ func sshServer(t testing.TB, user ssh.PublicKey, hostKeys ...ssh.Signer) string 
 	for _, k := range hostKeys {
 		config.AddHostKey(k)
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
 	var wg sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	tb.Cleanup(func() { _ = l.Close(); wg.Wait() })
 	wg.Go(func() {
 		for {
 			conn, err := l.Accept()

@@ -71,8 +71,6 @@ func readAdvert(r io.Reader, branch string) (*advert, error) {
 			continue // the head of the smart HTTP reply
 		case len(line) == 0:
 			return a, a.choose(branch, head, heads)
-		case bytes.HasPrefix(line, []byte("ERR ")):
-			return nil, refusal(string(line[4:]))
 		case a.capabilities == nil:
 			ref, capabilities, found := bytes.Cut(line, []byte{0})
 			if !found {
@@ -200,8 +198,6 @@ func (c *client) fetch(ctx context.Context, w wanted, objs *gitobj.Store) error 
 		case line == "" && w.depth > 0, strings.HasPrefix(line, "shallow "), strings.HasPrefix(line, "unshallow "):
 		case strings.HasPrefix(line, "NAK"), strings.HasPrefix(line, "ACK "):
 			nak = true
-		case strings.HasPrefix(line, "ERR "):
-			return refusal(strings.TrimSpace(line[4:]))
 		default:
 			return faultf(ErrProtocol, "line %.60q in front of the pack", line)
 		}
@@ -279,10 +275,13 @@ func refusal(text string) error {
 	return faultf(ErrProtocol, "the server says: %s", oneLine(text))
 }
 
-// cutShort classifies a reply that ended early: the connection broke, which may pass.
+// cutShort classifies an error while reading a reply: an ERR line of the server, a cap, or else a connection
+// that broke, which may pass.
 func cutShort(err error) error {
-	var tooLarge *httpx.TooLargeError
-	switch {
+	if said, ok := errors.AsType[*pktline.ErrorLine](err); ok {
+		return refusal(said.Text)
+	}
+	switch tooLarge := (*httpx.TooLargeError)(nil); {
 	case err == nil:
 		return nil
 	case errors.Is(err, gitobj.ErrTooLarge):

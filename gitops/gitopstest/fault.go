@@ -4,6 +4,9 @@ import "time"
 
 // Fault spoils the requests that match. Faults are used in the order they were given, each Times times.
 type Fault struct {
+	// Repository, if set, is the name of the one repository this is about.
+	Repository string
+
 	// Service and Advertise choose the request: "git-upload-pack" or "git-receive-pack", and whether it is
 	// the one for references. An empty Service matches all.
 	Service   string
@@ -48,6 +51,9 @@ func (s *Server) fault(r *Request) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, f := range s.faults {
+		if f.Repository != "" && f.Repository != r.Repository {
+			continue
+		}
 		if f.Service != "" && (f.Service != r.Service || f.Advertise != r.Advertise) {
 			continue
 		}

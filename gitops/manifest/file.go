@@ -45,7 +45,7 @@ func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err erro
 			if me.Line > 0 {
 				me.Line += lines
 			}
-			if me.Kind == ErrSyntax && bytes.Contains(in, []byte("{{")) {
+			if errors.Is(me.Kind, ErrSyntax) && bytes.Contains(in, []byte("{{")) {
 				me.Kind = ErrTemplate
 			}
 			return nil, nil, err

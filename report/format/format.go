@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -62,6 +64,52 @@ func Read(ctx context.Context, r io.Reader, o *ReadOptions) (*report.Report, err
 		return nil, err
 	}
 	return f.read(ctx, r, &o.Options)
+}
+
+// Open opens a report of any known format. SARIF stays in the file and is read as often as its findings are
+// asked for, whatever its size; the other formats are read into memory. o may be nil. Close the file.
+func Open(ctx context.Context, path string, o *ReadOptions) (*report.File, error) {
+	if o == nil {
+		o = &ReadOptions{}
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, &report.Error{Op: "open", Subject: path, Err: withoutPath(err)}
+	}
+	defer in.Close()
+	f, r, err := choose(in, o)
+	if err != nil {
+		return nil, about(path, err)
+	}
+	if f.name == "sarif" {
+		return report.OpenSARIF(ctx, path, &o.Options)
+	}
+	rep, err := f.read(ctx, r, &o.Options)
+	if err != nil {
+		return nil, about(path, err)
+	}
+	return report.NewFile(rep), nil
+}
+
+// withoutPath returns what the system said; the path is the subject of the error already.
+func withoutPath(err error) error {
+	if bad := (*fs.PathError)(nil); errors.As(err, &bad) {
+		return bad.Err
+	}
+	return err
+}
+
+// about names the path in an error of a reader, which names the format only.
+func about(path string, err error) error {
+	e := (*report.Error)(nil)
+	if !errors.As(err, &e) {
+		return err
+	}
+	named := *e
+	if named.Subject = path; e.Subject != "" && e.Subject != "input" {
+		named.Subject = path + " as " + e.Subject
+	}
+	return &named
 }
 
 func limits(o *ReadOptions) input.Limits {

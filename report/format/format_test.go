@@ -167,6 +167,61 @@ func ExampleRead_ambiguous() {
 	rep, err := format.Read(context.Background(), strings.NewReader(`[]`), &format.ReadOptions{Format: "gitleaks"})
 	fmt.Println(rep.Runs[0].Status, err)
 	// Output:
-	// report: read input: unknown format: saw an empty JSON list, which may be gitleaks, trivy: name the format
+	// report: read input: unknown format: saw an empty JSON list, which may be gitleaks, hadolint, trivy: name the format
 	// completed <nil>
+}
+
+func TestOpen(t *testing.T) {
+	f, err := format.Open(t.Context(), "gitleaks/testdata/leaks.json", nil)
+	require.NoError(t, err)
+	defer f.Close()
+	n := 0
+	for _, err := range f.All(t.Context()) {
+		require.NoError(t, err)
+		n++
+	}
+	assert.Equal(t, 3, n)
+	assert.Equal(t, "gitleaks", f.Head().Runs[0].Tool)
+}
+
+func TestOpen_sarif(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sarif")
+	require.NoError(t, os.WriteFile(path, []byte(`{"runs":[{"tool":{"driver":{"name":"x"}},"results":[{"ruleId":"r","message":{"text":"m"}}]}],"version":"2.1.0"}`), 0o600))
+	f, err := format.Open(t.Context(), path, nil)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	assert.Equal(t, "x", f.Head().Runs[0].Tool)
+}
+
+func TestOpen_errors(t *testing.T) {
+	_, err := format.Open(t.Context(), "nowhere.json", nil)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.EqualError(t, err, "report: open nowhere.json: no such file or directory")
+	path := filepath.Join(t.TempDir(), "cut.json")
+	require.NoError(t, os.WriteFile(path, []byte(`[{"RuleID":"x","File":"y"`), 0o600))
+	_, err = format.Open(t.Context(), path, nil)
+	require.ErrorIs(t, err, report.ErrTruncated)
+	require.ErrorContains(t, err, "cut.json as Gitleaks JSON")
+	_, err = format.Open(t.Context(), t.TempDir(), nil)
+	require.Error(t, err)
+}
+
+// The same flaw of the same package has one identity, whoever reports it.
+func TestRead_identityJoinsTools(t *testing.T) {
+	ids := map[report.Identity][]string{}
+	for _, file := range []string{
+		"trivy/testdata/fs.json", "grype/testdata/image.json", "osv/testdata/lockfile.json",
+		"mend/testdata/scan_report.json", "mend/testdata/platform3.json",
+	} {
+		f, err := format.Open(t.Context(), file, nil)
+		require.NoError(t, err)
+		for finding, err := range f.All(t.Context()) {
+			require.NoError(t, err)
+			if finding.Package != nil && finding.Package.Name == "left" && finding.Category == report.CategoryPackage {
+				ids[finding.Identity] = append(ids[finding.Identity], file)
+			}
+		}
+		require.NoError(t, f.Close())
+	}
+	assert.Len(t, ids, 1, "%v", ids)
 }

@@ -21,6 +21,7 @@ type shape struct {
 	members map[string]member
 	order   []string
 	empty   bool // a root array without elements, or null
+	null    bool // null in place of a list
 	cut     bool // the input ended inside the root value
 
 	// XML: the root element.
@@ -55,7 +56,9 @@ func (s *shape) isEmptyList(name string) bool {
 	m := s.members[name]
 	return m.kind == '[' && len(m.inner) == 0
 }
+func (s *shape) isXML(root string) bool        { return s.syntax == "xml" && s.root.Local == root }
 func (s *shape) object() bool                  { return s.syntax == "object" }
+func (s *shape) emptyList() bool               { return s.empty && !s.null }
 func (s *shape) array() bool                   { return s.syntax == "array" }
 func (s *shape) attr(name string) bool         { return slices.Contains(s.attrs, name) }
 func (s *shape) line(f func(string) bool) bool { return slices.ContainsFunc(s.lines, f) }
@@ -71,6 +74,9 @@ func (s *shape) String() string {
 	case "object":
 		return "a JSON object with " + names(s.order)
 	case "array":
+		if s.null {
+			return "null"
+		}
 		if s.empty {
 			return "an empty JSON list"
 		}
@@ -144,7 +150,7 @@ func look(r io.Reader, limits input.Limits) (*shape, error) {
 		return lookXML(br, limits)
 	case c == 'n':
 		if b, _ := br.Peek(5); string(bytes.TrimSpace(b)) == "null" {
-			return &shape{syntax: "array", empty: true}, nil
+			return &shape{syntax: "array", empty: true, null: true}, nil
 		}
 		return lookText(br)
 	case c == '"' || c == '-' || c >= '0' && c <= '9':
@@ -195,7 +201,6 @@ func lookText(r io.Reader) (*shape, error) {
 type skim struct {
 	br       *bufio.Reader
 	depthCap int
-	off      int64
 }
 
 var errNotJSON = errors.New("not JSON")
@@ -387,8 +392,8 @@ func (s *skim) rest(depth int) error {
 	return nil
 }
 
-// str consumes a string and returns at most max bytes of it, escapes as they stand.
-func (s *skim) str(max int) (string, error) {
+// str consumes a string and returns at most most bytes of it, escapes as they stand.
+func (s *skim) str(most int) (string, error) {
 	_, _ = s.br.ReadByte()
 	var out []byte
 	for escaped := false; ; {
@@ -400,7 +405,7 @@ func (s *skim) str(max int) (string, error) {
 			return string(out), nil
 		}
 		escaped = c == '\\' && !escaped
-		if len(out) < max {
+		if len(out) < most {
 			out = append(out, c)
 		}
 	}

@@ -152,6 +152,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		Target: input.First(d.ArtifactName, d.ClusterName),
 	})}
 	rd.commit = d.Metadata.Commit
+	rd.image = d.ArtifactType == "container_image"
 	rd.results(d.Results, "")
 	for _, list := range []input.List[resource]{d.Resources, d.Vulnerabilities, d.Misconfigurations, d.Findings} {
 		b.Count(rd.run, "resource", list.Bad)
@@ -170,6 +171,7 @@ type reader struct {
 	b      *input.Builder
 	run    int
 	commit string
+	image  bool // paths are those in an image
 }
 
 // results reads the results of an artifact; resource names the Kubernetes object they belong to.
@@ -183,7 +185,7 @@ func (rd *reader) results(list input.List[result], resource string) {
 		rd.b.Count(rd.run, "licence", res.Licenses.Bad)
 		rd.b.Count(rd.run, "suppressed finding", res.ExperimentalModifiedFindings.Bad)
 
-		p := place{target: res.Target, class: res.Class, typ: res.Type, resource: resource, lines: linesOf(res.Packages.Items)}
+		p := place{image: rd.image, target: res.Target, class: res.Class, typ: res.Type, resource: resource, lines: linesOf(res.Packages.Items)}
 		for _, v := range res.Vulnerabilities.Items {
 			rd.b.Add(rd.vulnerability(v, p))
 		}
@@ -209,6 +211,7 @@ func (rd *reader) results(list input.List[result], resource string) {
 
 // place is what a result says about where its findings are.
 type place struct {
+	image              bool
 	target, class, typ string
 	resource           string
 	lines              map[[2]string][2]int // of a package in its lock file
@@ -237,6 +240,9 @@ func (p place) location(path string) report.Location {
 	default:
 		loc.Path = p.target
 	}
+	if p.image {
+		loc.Path = input.ImagePath(loc.Path)
+	}
 	return loc
 }
 
@@ -263,7 +269,7 @@ func (rd *reader) vulnerability(v vulnerability, p place) report.Finding {
 	if f.Title == "" {
 		f.Title = v.VulnerabilityID + " in " + v.PkgName
 	}
-	f.Message = vulnerabilityMessage(v)
+	f.Message = input.Vulnerable(v.PkgName, v.InstalledVersion, v.Title, v.FixedVersion)
 	if at, ok := p.lines[[2]string{v.PkgName, v.InstalledVersion}]; ok && v.PkgPath == "" {
 		f.Location.StartLine, f.Location.EndLine = at[0], at[1]
 	}
@@ -273,17 +279,6 @@ func (rd *reader) vulnerability(v vulnerability, p place) report.Finding {
 		f.Fingerprints = map[string]string{"trivy": v.Fingerprint}
 	}
 	return f
-}
-
-func vulnerabilityMessage(v vulnerability) string {
-	msg := strings.TrimSpace(v.PkgName + " " + v.InstalledVersion)
-	if v.Title != "" {
-		msg += ": " + input.OneLine(v.Title)
-	}
-	if v.FixedVersion != "" {
-		return msg + " (fixed in " + v.FixedVersion + ")"
-	}
-	return msg + " (no fix yet)"
 }
 
 // score takes the newest CVSS of the source that graded the vulnerability, of NVD or of whoever has one.
@@ -315,7 +310,7 @@ func (rd *reader) misconfiguration(m misconfiguration, p place) report.Finding {
 		Rule:        input.First(m.ID, m.AVDID),
 		Title:       input.OneLine(m.Title),
 		Message:     input.First(m.Message, m.Title),
-		Description: joinText(m.Description, m.Resolution),
+		Description: input.Join(m.Description, m.Resolution),
 		HelpURI:     m.PrimaryURL,
 		Category:    report.CategoryConfig,
 		Severity:    rd.b.Severity(rd.run, string(m.Severity)),
@@ -335,10 +330,6 @@ func (rd *reader) misconfiguration(m misconfiguration, p place) report.Finding {
 	}
 	f.Location.Snippet = strings.Join(snippet, "\n")
 	return f
-}
-
-func joinText(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n\n")
 }
 
 func (rd *reader) secret(s secret, p place) (f report.Finding, match string) {

@@ -36,10 +36,17 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	if err := t.UnmarshalJSON(b); err != nil {
 		return err
 	}
-	if f, err := strconv.ParseFloat(strings.TrimSpace(string(t)), 64); err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) {
-		*n = Number(f)
-	}
+	*n = ParseNumber(string(t))
 	return nil
+}
+
+// ParseNumber reads a number; what is none, or out of the range of a float64, is 0.
+func ParseNumber(s string) Number {
+	f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0
+	}
+	return Number(f)
 }
 
 // Int returns n as an int, 0 when it is negative or beyond 32 bits: no line is there.

@@ -27,6 +27,24 @@ func NewXML(r io.Reader, limits Limits) *XML {
 	return &XML{dec: dec, max: limits.DepthOrDefault(), cap: c}
 }
 
+// DecodeXML fills v from a document in memory, within the same limits.
+func DecodeXML(data []byte, limits Limits, v any) error {
+	x := NewXML(bytes.NewReader(data), limits)
+	for {
+		if _, err := x.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	dec := xml.NewDecoder(bytes.NewReader(data))
+	dec.CharsetReader = charset
+	if err := dec.Decode(v); err != nil {
+		return &SyntaxError{Offset: dec.InputOffset(), Err: err}
+	}
+	return nil
+}
+
 // Token returns the next start tag, end tag or text, and io.EOF behind the end of the root element.
 func (x *XML) Token() (xml.Token, error) {
 	for {

@@ -47,7 +47,6 @@ var allowed = []struct {
 	{"notify", nil},
 	{"notify/email", []string{"github.com/wneessen/go-mail"}},
 	{"notify/outbox", []string{"go.etcd.io/bbolt"}},
-	{"notify/notifytest", []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl"}},
 	{"notify/*", nil},
 }
 

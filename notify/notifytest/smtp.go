@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/mail"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,29 +51,6 @@ type SMTPFault struct {
 	Reset  bool          // closes it with a TCP reset instead
 	Silent bool          // says nothing more until the client leaves or the server is closed
 	Do     func()        // called when it strikes, after Keep and before everything else
-}
-
-// Mail is a message an SMTPServer took.
-type Mail struct {
-	From  string   // envelope sender, without angle brackets
-	To    []string // envelope recipients that were accepted
-	Data  []byte   // headers and body, lines ending in CRLF, dots unstuffed
-	TLS   bool     // came over TLS
-	User  string   // who was logged in
-	Body8 bool     // announced as BODY=8BITMIME
-	UTF8  bool     // announced as SMTPUTF8
-}
-
-// Message parses the mail's headers.
-func (m Mail) Message() (*mail.Message, error) { return mail.ReadMessage(bytes.NewReader(m.Data)) }
-
-// MessageID returns the Message-ID, with its angle brackets; empty when there is none.
-func (m Mail) MessageID() string {
-	msg, err := m.Message()
-	if err != nil {
-		return ""
-	}
-	return msg.Header.Get("Message-Id")
 }
 
 // Command is one line an SMTPServer was sent, credentials left out.

@@ -1,3 +1,5 @@
+//go:build integration
+
 package notifytest_test
 
 import (
@@ -8,19 +10,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/waybill-dev/waybill/internal/testbed"
 	"github.com/waybill-dev/waybill/notify/notifytest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // A server only our own client can talk to would prove nothing: swaks is the stock SMTP test client.
 func TestSMTPServer_swaks(t *testing.T) {
-	swaks, err := exec.LookPath("swaks")
-	if err != nil {
-		t.Skip("swaks is not installed (Debian package swaks)")
-	}
+	swaks := testbed.Debian(t, "swaks", "swaks")
 	users := map[string]string{"ci": "hunter2"}
 	tests := []struct {
 		name string
@@ -42,8 +39,10 @@ func TestSMTPServer_swaks(t *testing.T) {
 			s := notifytest.NewSMTPServer(t, &tt.o)
 			ca := filepath.Join(t.TempDir(), "ca.pem")
 			require.NoError(t, os.WriteFile(ca, s.CAPEM, 0o600))
-			args := append([]string{"--server", s.Addr, "--from", "a@example.test", "--to", "b@example.test,c@example.test",
-				"--header", "Subject: hello", "--body", "one\n.two\n"}, tt.args...)
+			args := append([]string{
+				"--server", s.Addr, "--from", "a@example.test", "--to", "b@example.test,c@example.test",
+				"--header", "Subject: hello", "--body", "one\n.two\n",
+			}, tt.args...)
 			if tt.o.RequireTLS && tt.code == 0 {
 				args = append(args, "--tls-verify", "--tls-ca-path", ca)
 			}
@@ -67,10 +66,7 @@ func TestSMTPServer_swaks(t *testing.T) {
 }
 
 func TestSMTPServer_faults(t *testing.T) {
-	swaks, err := exec.LookPath("swaks")
-	if err != nil {
-		t.Skip("swaks is not installed (Debian package swaks)")
-	}
+	swaks := testbed.Debian(t, "swaks", "swaks")
 	s := notifytest.NewSMTPServer(t, nil)
 	send := func() int {
 		cmd := exec.CommandContext(t.Context(), swaks, "--server", s.Addr, "--from", "a@example.test", "--to", "b@example.test", "--timeout", "2s")

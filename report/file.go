@@ -75,7 +75,7 @@ func (f *File) ofRun(ctx context.Context, i int, need needs) iter.Seq2[Finding, 
 	if f.mem != nil {
 		return f.mem.ofRun(ctx, i, need)
 	}
-	return f.doc.runs[i].findings(ctx, i, newNormalizer(f.opts), need)
+	return f.doc.runs[i].findings(ctx, i, f.opts, need)
 }
 
 // needs says what of a finding a caller uses; what it does not use is not made.
@@ -154,7 +154,7 @@ func parseSARIF(ctx context.Context, data []byte, o *Options) (*Report, error) {
 	head := doc.head()
 	rep := &Report{Runs: head.Runs}
 	for i, run := range doc.runs {
-		for f, err := range run.findings(ctx, i, newNormalizer(o), needAll) {
+		for f, err := range run.findings(ctx, i, o, needAll) {
 			if err != nil {
 				return nil, err
 			}

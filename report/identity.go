@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -36,96 +35,129 @@ func (id Identity) Version() string {
 // window is how many characters of text make an identity.
 const window = 64
 
-// identifier makes the identities of one run's findings, in their order.
-type identifier struct {
-	source *sourceTree
-	// Findings are numbered apart by identities with and without the source.
-	plain, sourced ordinals
-	buf            []byte
+// digest is an identity in the making.
+type digest struct {
+	kind     string
+	sum      [sha256.Size]byte
+	numbered bool
 }
 
-func newIdentifier(root string) *identifier {
-	d := &identifier{}
-	if root != "" {
-		d.source = newSourceTree(root)
-	}
-	return d
-}
+// identifier makes identities. It is for one goroutine at a time.
+type identifier struct{ buf []byte }
 
-// identify sets f.Identity, and f.plain to the identity it would have without the source: by it a finding is
-// compared with an older report whose sources are gone.
-func (d *identifier) identify(f *Finding) {
-	if d.source != nil {
-		d.source.fingerprint(f)
-	}
-	if id := Identity(f.Fingerprints[identityKey]); id.Version() == "v1" && len(id) < 64 {
-		f.Identity, f.plain = id, cmp.Or(Identity(f.Fingerprints[plainIdentityKey]), id)
-		return
-	}
+// identify makes the identity of a finding from what the report says of it.
+func (d *identifier) identify(f *Finding) digest {
 	switch {
 	case f.Package != nil && (f.Package.PURL != "" || f.Package.Name != ""):
-		d.begin("package", packageKey(f.Package), advisory(f))
-		f.Identity = d.end(nil, f)
+		d.begin(packageKey(f.Package), advisory(f))
+		return d.end("package", false)
 	case f.Category == CategorySecret && f.secretMAC != "":
-		d.begin("secret", "hmac", f.secretMAC)
-		f.Identity = d.end(nil, f)
+		d.begin("hmac", f.secretMAC)
+		return d.end("secret", false)
 	case f.Category == CategorySecret:
-		d.begin("secret", f.Tool, f.Rule, f.Location.Path)
-		f.Identity = d.end(&d.plain, f)
-		if around := d.source.around(f.Location); around != "" {
-			f.plain = f.Identity
-			d.begin("secret", f.Tool, f.Rule, f.Location.Path, around)
-			f.Identity = d.end(&d.sourced, f)
-			return
-		}
-	default:
-		tool, rule := f.Tool, f.Rule
-		if len(f.CWE) == 1 {
-			tool, rule = "", f.CWE[0]
-		}
-		if text := squeeze(f.Location.Snippet, window); text != "" {
-			d.begin("code", tool, rule, f.Location.Path, "text", text)
-		} else if name, fp := fingerprint(f); fp != "" {
-			d.begin("code", tool, rule, f.Location.Path, name, fp)
-		} else {
-			d.begin("code", f.Tool, f.Rule, f.Location.Path, "message", template(f))
-		}
-		f.Identity = d.end(&d.plain, f)
-		if text := d.source.text(f.Location); text != "" {
-			f.plain = f.Identity
-			d.begin("code", tool, rule, f.Location.Path, "text", text)
-			f.Identity = d.end(&d.sourced, f)
-			return
-		}
+		d.begin(strings.ToLower(f.Tool), f.Rule, f.Location.Path)
+		return d.end("secret", true)
 	}
-	f.plain = f.Identity
+	tool, rule := ruleKey(f)
+	if text := squeeze(f.Location.Snippet, window); text != "" {
+		d.begin(tool, rule, f.Location.Path, "text", text)
+	} else if name, fp := fingerprint(f); fp != "" {
+		d.begin(tool, rule, f.Location.Path, name, fp)
+	} else {
+		d.begin(strings.ToLower(f.Tool), f.Rule, f.Location.Path, "message")
+		d.template(f)
+	}
+	return d.end("code", true)
 }
 
-func (d *identifier) begin(kind string, parts ...string) {
-	d.buf = append(d.buf[:0], kind...)
-	d.buf = append(d.buf, '/')
+// identifySource makes the identity from the source text, where that can be read.
+func (d *identifier) identifySource(f *Finding, source *sourceTree) (digest, bool) {
+	switch {
+	case source == nil || f.Package != nil || f.Category == CategorySecret && f.secretMAC != "":
+		return digest{}, false
+	case f.Category == CategorySecret:
+		around := source.around(f.Location)
+		d.begin(strings.ToLower(f.Tool), f.Rule, f.Location.Path, around)
+		return d.end("secret", true), around != ""
+	}
+	text := source.text(f.Location)
+	tool, rule := ruleKey(f)
+	d.begin(tool, rule, f.Location.Path, "text", text)
+	return d.end("code", true), text != ""
+}
+
+// ruleKey names the rule so that another tool's rule for the same weakness has the same name.
+func ruleKey(f *Finding) (tool, rule string) {
+	if len(f.CWE) == 1 {
+		return "", f.CWE[0]
+	}
+	return strings.ToLower(f.Tool), f.Rule
+}
+
+func (d *identifier) begin(parts ...string) {
+	d.buf = d.buf[:0]
 	for _, p := range parts {
 		d.buf = binary.AppendUvarint(d.buf, uint64(len(p)))
 		d.buf = append(d.buf, p...)
 	}
 }
 
-// end returns the identity of what was begun; with o, second and later places of the same are numbered.
-func (d *identifier) end(o *ordinals, f *Finding) Identity {
-	sum := sha256.Sum256(d.buf)
-	if o != nil {
-		if n := o.number(binary.LittleEndian.Uint64(sum[:]), f.Location); n > 1 {
-			d.buf = binary.AppendUvarint(d.buf, uint64(n))
-			sum = sha256.Sum256(d.buf)
-		}
+// template adds what the messages of the same finding have in common when lines move: the text without its
+// numbers.
+func (d *identifier) template(f *Finding) {
+	if f.messageID != "" {
+		d.buf = append(d.buf, f.messageID...)
+		return
 	}
-	kind := d.buf[:bytes.IndexByte(d.buf, '/')+1]
-	var id [64]byte
-	text := append(append(id[:0], "v1/"...), kind...)
-	return Identity(hex.AppendEncode(text, sum[:16]))
+	d.buf = appendTemplate(d.buf, f.Message)
 }
 
-// ordinals numbers the places at which an identity occurs, beginning with 1.
+func appendTemplate(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < '0' || c > '9' {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+func (d *identifier) end(kind string, numbered bool) digest {
+	return digest{kind: kind, sum: sha256.Sum256(d.buf), numbered: numbered}
+}
+
+// identity returns the identity; second and later places of the same digest are numbered.
+func (d digest) identity(o *ordinals, l Location) Identity {
+	if d.numbered {
+		if n := o.number(binary.LittleEndian.Uint64(d.sum[:]), l); n > 1 {
+			d.sum = sha256.Sum256(binary.LittleEndian.AppendUint32(d.sum[:], n))
+		}
+	}
+	var id [64]byte
+	text := append(id[:0], "v1/"...)
+	text = append(append(text, d.kind...), '/')
+	return Identity(hex.AppendEncode(text, d.sum[:16]))
+}
+
+// setIdentity sets f.Identity, and f.plain to the identity it would have without the source: by it a finding
+// is compared with an older report whose sources are gone. A finding that we wrote keeps what we wrote. The
+// findings of a run come here in their order.
+func (n *normalizer) setIdentity(f *Finding, d digest) {
+	if id := Identity(f.Fingerprints[identityKey]); id.Version() == "v1" && len(id) < 64 {
+		f.Identity, f.plain = id, cmp.Or(Identity(f.Fingerprints[plainIdentityKey]), id)
+		return
+	}
+	f.plain = d.identity(&n.plain, f.Location)
+	f.Identity = f.plain
+	if n.source == nil {
+		return
+	}
+	n.source.fingerprint(f)
+	if d, ok := n.ids.identifySource(f, n.source); ok {
+		f.Identity = d.identity(&n.sourced, f.Location)
+	}
+}
+
+// ordinals numbers the places at which a digest occurs, beginning with 1.
 type ordinals struct{ ids, places table }
 
 func (o *ordinals) number(id uint64, l Location) uint32 {
@@ -199,20 +231,4 @@ func squeeze(s string, limit int) string {
 		b.WriteRune(r)
 	}
 	return b.String()
-}
-
-// template is what the messages of the same finding have in common when lines move.
-func template(f *Finding) string {
-	if f.messageID != "" {
-		return f.messageID
-	}
-	if !strings.ContainsAny(f.Message, "0123456789") {
-		return f.Message
-	}
-	return strings.Map(func(r rune) rune {
-		if '0' <= r && r <= '9' {
-			return -1
-		}
-		return r
-	}, f.Message)
 }

@@ -93,7 +93,7 @@ func joinRuns(a, b Run) Run {
 		a.Finished = b.Finished
 	}
 	a.Rules = joinRules(a.Rules, b.Rules)
-	a.sarif = slices.Concat(a.sarif, b.sarif)
+	a.sarif, a.old = slices.Concat(a.sarif, b.sarif), slices.Concat(a.old, b.old)
 	return a
 }
 

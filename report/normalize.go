@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,8 +45,9 @@ func (r *Report) Normalize(ctx context.Context, o *Options) error {
 		if f.Run < 0 || f.Run >= len(r.Runs) {
 			return &Error{Op: "normalize", Kind: ErrInvalid, Subject: "finding " + strconv.Itoa(i), Err: errors.New("its Run is no index into Runs")}
 		}
-		runs[f.Run].finding(f, &r.Runs[f.Run])
-		runs[f.Run].ids.identify(f)
+		n := runs[f.Run]
+		n.finding(f, &r.Runs[f.Run])
+		n.setIdentity(f, n.ids.identify(f))
 	}
 	describeRules(r)
 	return nil
@@ -55,16 +55,22 @@ func (r *Report) Normalize(ctx context.Context, o *Options) error {
 
 // normalizer carries what must be remembered from finding to finding of one run.
 type normalizer struct {
-	roots []string
-	key   []byte
-	ids   *identifier
+	roots  []string
+	key    []byte
+	source *sourceTree
+	ids    identifier
+	// Findings are numbered apart by identities with and without the source.
+	plain, sourced ordinals
 }
 
 func newNormalizer(o *Options) *normalizer {
 	if o == nil {
 		o = &Options{}
 	}
-	n := &normalizer{key: o.SecretKey, ids: newIdentifier(o.Root)}
+	n := &normalizer{key: o.SecretKey}
+	if o.Root != "" {
+		n.source = newSourceTree(o.Root)
+	}
 	for _, r := range append([]string{o.Root}, o.Mounts...) {
 		if r != "" {
 			n.roots = append(n.roots, r)
@@ -89,7 +95,9 @@ func (n *normalizer) finding(f *Finding, run *Run) {
 	}
 	f.grade()
 	f.Location.Path = n.path(f.Location.Path)
-	f.CWE = cleanList(f.CWE, ParseCWE)
+	if !cleanCWE(f.CWE) {
+		f.CWE = cleanList(f.CWE, ParseCWE)
+	}
 	f.Aliases = cleanList(f.Aliases, func(s string) (string, bool) { return s, s != "" && s != f.Rule })
 }
 
@@ -179,19 +187,51 @@ func cleanList(list []string, clean func(string) (string, bool)) []string {
 	return out
 }
 
-var cwePattern = regexp.MustCompile(`(?i)(?:^|[^a-z])cwe[-_/: ]*0*(\d{1,6})`)
-
 // ParseCWE finds a weakness in what tools write ("CWE-79: Improper…", "external/cwe/cwe-079", "79") and
 // returns it as "CWE-79".
 func ParseCWE(s string) (string, bool) {
 	s = strings.TrimSpace(s)
-	if n, err := strconv.Atoi(s); err == nil && n > 0 {
-		return "CWE-" + strconv.Itoa(n), true
+	if digits := leadingDigits(s); digits == s && digits != "" {
+		return cweOf(digits)
 	}
-	if m := cwePattern.FindStringSubmatch(s); m != nil && m[1] != "" {
-		return "CWE-" + m[1], true
+	for i := 0; i+4 <= len(s); i++ {
+		if s[i]|0x20 != 'c' || s[i+1]|0x20 != 'w' || s[i+2]|0x20 != 'e' || i > 0 && isLetter(s[i-1]) {
+			continue
+		}
+		if digits := leadingDigits(strings.TrimLeft(s[i+3:], "-_/: ")); digits != "" {
+			return cweOf(digits)
+		}
 	}
 	return "", false
+}
+
+func cweOf(digits string) (string, bool) {
+	digits = strings.TrimLeft(digits, "0")
+	if digits == "" || len(digits) > 6 {
+		return "", false
+	}
+	return "CWE-" + digits, true
+}
+
+func leadingDigits(s string) string {
+	n := 0
+	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+		n++
+	}
+	return s[:n]
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// cleanCWE says that a list is as ParseCWE would leave it.
+func cleanCWE(list []string) bool {
+	for i, s := range list {
+		digits, ok := strings.CutPrefix(s, "CWE-")
+		if !ok || digits == "" || digits[0] == '0' || leadingDigits(digits) != digits || slices.Contains(list[:i], s) {
+			return false
+		}
+	}
+	return true
 }
 
 // CleanPath turns what tools write as a path or URI into a path with forward slashes: file:// is removed,
@@ -235,7 +275,7 @@ func CleanPath(p, root string) string {
 func isScheme(s string) bool {
 	for i, c := range []byte(s) {
 		switch {
-		case 'a' <= c|0x20 && c|0x20 <= 'z':
+		case isLetter(c):
 		case i > 0 && ('0' <= c && c <= '9' || c == '+' || c == '-' || c == '.'):
 		default:
 			return false

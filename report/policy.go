@@ -297,11 +297,12 @@ func (p Policy) gateRuns(head Head, v *Verdict) {
 	fail := func(clause, format string, args ...any) {
 		v.Reasons = append(v.Reasons, Reason{clause, fmt.Sprintf(format, args...)})
 	}
-	if len(head.Runs) == 0 && len(p.Fail) > 0 {
+	ran := func(r Run) bool { return r.Status != StatusAbsent }
+	if len(p.Fail) > 0 && !slices.ContainsFunc(head.Runs, ran) {
 		fail("runs", "the report holds no run of any tool")
 	}
 	for _, r := range head.Runs {
-		if r.Status == StatusCompleted || slices.ContainsFunc(p.AllowIncomplete, func(t string) bool { return strings.EqualFold(t, r.Tool) }) {
+		if r.Status == StatusCompleted || r.Status == StatusAbsent || slices.ContainsFunc(p.AllowIncomplete, func(t string) bool { return strings.EqualFold(t, r.Tool) }) {
 			continue
 		}
 		status := string(r.Status)

@@ -38,3 +38,25 @@ func PURLWithoutVersion(purl string) string {
 	}
 	return purl
 }
+
+type purlParts struct {
+	name       string // type, namespace and name
+	version    string
+	qualifiers map[string]string
+}
+
+// parsePURL takes a package URL apart and undoes its escapes, so that two spellings compare equal.
+func parsePURL(purl string) purlParts {
+	base := PURLWithoutVersion(purl)
+	rest := strings.TrimPrefix(purl[len(base):], "@")
+	rest, _, _ = strings.Cut(rest, "#")
+	version, query, _ := strings.Cut(rest, "?")
+	p := purlParts{name: unescapeURI(base), version: unescapeURI(version)}
+	if q, err := url.ParseQuery(query); err == nil && query != "" {
+		p.qualifiers = map[string]string{}
+		for k := range q {
+			p.qualifiers[k] = q.Get(k)
+		}
+	}
+	return p
+}

@@ -57,7 +57,8 @@ func (r *Report) All(ctx context.Context) iter.Seq2[Finding, error] {
 	}
 }
 
-// Status says how a run of a tool ended. Everything but [StatusCompleted] makes [Policy.Gate] fail.
+// Status says how a run of a tool ended. Everything but [StatusCompleted] and [StatusAbsent] makes
+// [Policy.Gate] fail.
 type Status string
 
 // The statuses of a run.
@@ -71,6 +72,9 @@ const (
 	// StatusNoResults says that the run has no list of results at all, not even an empty one: nothing was
 	// scanned, or the results are elsewhere.
 	StatusNoResults Status = "no-results"
+	// StatusAbsent says that the tool ran only for the report that Compare compared with. Such a run does not
+	// fail the gate by itself, and does not count as the run of a required tool.
+	StatusAbsent Status = "absent"
 )
 
 // Run is one run of one tool.
@@ -96,6 +100,11 @@ type Run struct {
 	Rules []Rule `json:"rules,omitempty"`
 
 	sarif []*sarifRun // what the run was read from; more than one after Join
+	// old is what absent findings were read from; only what they refer to is written.
+	old []*sarifRun
+	// limits, set by Trim, cut what is written; rules are the ones to keep, nil for all.
+	limits *Limits
+	rules  map[string]bool
 }
 
 // Rule is the description of a rule that findings refer to by its ID.

@@ -1,9 +1,7 @@
 package report
 
 import (
-	"bytes"
-	"context"
-	"iter"
+	"slices"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
@@ -30,40 +28,8 @@ type sarifResult struct {
 	rule      int // index in the component, or -1
 }
 
-// findings yields the findings of a run of the document.
-func (run *sarifRun) findings(ctx context.Context, index int, n *normalizer, need needs) iter.Seq2[Finding, error] {
-	return func(yield func(Finding, error) bool) {
-		for _, part := range run.results {
-			dec := run.doc.decoder(ctx, part.from, part.to)
-			stopped := false
-			_, err := array(dec, func() error {
-				v, err := dec.ReadValue()
-				if err != nil {
-					return err
-				}
-				f := Finding{Run: index}
-				run.decode(v, &f, n, need)
-				if !yield(f, nil) {
-					stopped = true
-					return errStop
-				}
-				return nil
-			})
-			if stopped {
-				return
-			}
-			if err != nil {
-				yield(Finding{}, run.doc.fail("read", part.from, err))
-				return
-			}
-		}
-	}
-}
-
-var errStop = &Error{Op: "stop"}
-
 // decode reads a result. Whatever is odd about it, it is a finding.
-func (run *sarifRun) decode(v []byte, f *Finding, n *normalizer, need needs) {
+func (run *sarifRun) decode(v []byte, f *Finding, n *normalizer) {
 	r := &sarifResult{run: run, rule: -1}
 	f.sarif = r
 	var ruleRef, message, locations, suppressions, properties, taxa []byte
@@ -121,7 +87,7 @@ func (run *sarifRun) decode(v []byte, f *Finding, n *normalizer, need needs) {
 			taxonomy = run.taxonomies[i]
 		}
 		if cwe, ok := taxonCWE(e, taxonomy); ok {
-			f.CWE = append(f.CWE[:len(f.CWE):len(f.CWE)], cwe)
+			f.CWE = append(slices.Clip(f.CWE), cwe)
 		}
 	}
 	run.grade(f, rule, properties)
@@ -134,12 +100,7 @@ func (run *sarifRun) decode(v []byte, f *Finding, n *normalizer, need needs) {
 	if f.Category == CategorySecret {
 		v = run.hide(v, f, n.key)
 	}
-	if need&needIdentity != 0 {
-		n.ids.identify(f)
-	}
-	if need&needText != 0 {
-		r.raw = bytes.Clone(v)
-	}
+	r.raw = v
 }
 
 // rule finds the rule of a result, by index where there is one, else by id; of a hierarchical id
@@ -377,19 +338,19 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
 			tags := rawjson.Strings(value)
 			for _, t := range tags {
 				if cwe, ok := ParseCWE(t); ok && !allDigits(t) {
-					f.CWE = append(f.CWE[:len(f.CWE):len(f.CWE)], cwe)
+					f.CWE = append(slices.Clip(f.CWE), cwe)
 				}
 				if isSecretTag(t) {
 					f.Category = CategorySecret
 				}
 			}
-			f.Tags = append(f.Tags[:len(f.Tags):len(f.Tags)], tags...)
+			f.Tags = append(slices.Clip(f.Tags), tags...)
 		case "cwe", "cwes", "CWE":
 			list := rawjson.Strings(value)
 			if s, ok := rawjson.String(value); ok {
 				list = append(list, s)
 			}
-			f.CWE = append(f.CWE[:len(f.CWE):len(f.CWE)], list...)
+			f.CWE = append(slices.Clip(f.CWE), list...)
 		}
 	}
 	switch {
@@ -431,7 +392,7 @@ func (run *sarifRun) own(f *Finding, v []byte) {
 		case "vector":
 			f.Vector = rawjson.Text(value)
 		case "cwe":
-			f.CWE = append(f.CWE[:len(f.CWE):len(f.CWE)], rawjson.Strings(value)...)
+			f.CWE = append(slices.Clip(f.CWE), rawjson.Strings(value)...)
 		case "aliases":
 			f.Aliases = rawjson.Strings(value)
 		case "commit":

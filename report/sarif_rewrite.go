@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"math"
 	"net/url"
 	"path"
 	"strconv"
@@ -17,12 +18,15 @@ type rewriter struct {
 	lists map[string][]int32 // new index by old index; lists that are not here keep their numbers
 	bases map[string]string  // new names of base URIs that clash
 	norm  *normalizer        // makes paths relative; nil leaves them
+	// compact says that the text has no white space between its tokens.
+	compact bool
+	limits  *Limits // nil for none
 }
 
 // object appends v, which has type t.
 func (w *rewriter) object(dst, v []byte, t *objectType) []byte {
 	if !t.deep || len(v) == 0 || v[0] != '{' {
-		return appendValue(dst, v)
+		return w.value(dst, v)
 	}
 	if t.name == "artifactLocation" {
 		return w.artifactLocation(dst, v, t)
@@ -33,6 +37,47 @@ func (w *rewriter) object(dst, v []byte, t *objectType) []byte {
 	for name, value := range rawjson.Members(v) {
 		dst = appendName(dst, name, &first)
 		dst = w.member(dst, value, t.members[string(name)], foreign)
+	}
+	return append(dst, '}')
+}
+
+// atMost is how many elements a list may have.
+func (w *rewriter) atMost(object string) int {
+	if w.limits != nil {
+		switch object {
+		case "location":
+			return w.limits.Locations
+		case "threadFlowLocation":
+			return w.limits.ThreadFlowLocations
+		}
+	}
+	return math.MaxInt
+}
+
+// rule appends a rule with no more tags than the limits allow.
+func (w *rewriter) rule(dst, v []byte) []byte {
+	if w.limits == nil || v[0] != '{' {
+		return appendValue(dst, v)
+	}
+	dst = append(dst, '{')
+	first := true
+	for name, value := range rawjson.Members(v) {
+		dst = appendName(dst, name, &first)
+		if string(name) != "properties" {
+			dst = appendValue(dst, value)
+			continue
+		}
+		dst = append(dst, '{')
+		first := true
+		for name, value := range rawjson.Members(value) {
+			dst = appendName(dst, name, &first)
+			if tags := rawjson.Strings(value); string(name) == "tags" && len(tags) > w.limits.Tags {
+				dst = append(dst, appendTexts(nil, "", tags[:w.limits.Tags])[len(`,"":`):]...)
+				continue
+			}
+			dst = appendValue(dst, value)
+		}
+		dst = append(dst, '}')
 	}
 	return append(dst, '}')
 }
@@ -57,20 +102,24 @@ func (w *rewriter) foreign(v []byte, t *objectType) bool {
 func (w *rewriter) member(dst, v []byte, m *memberType, foreign bool) []byte {
 	switch {
 	case m == nil:
-		return appendValue(dst, v)
+		return w.value(dst, v)
 	case m.kind == '>' && m.form == 0:
 		list := w.lists[m.list]
 		i, ok := rawjson.Int(v)
 		if foreign && (m.list == "rules" || m.list == "notifications") || !ok || i < 0 || i >= len(list) {
-			return appendValue(dst, v)
+			return w.value(dst, v)
 		}
 		return strconv.AppendInt(dst, int64(list[i]), 10)
 	case m.object == nil || !m.object.deep:
-		return appendValue(dst, v)
+		return w.value(dst, v)
 	case m.form == '[' && v[0] == '[':
 		dst = append(dst, '[')
+		left := w.atMost(m.object.name)
 		first := true
 		for e := range rawjson.Elements(v) {
+			if left--; left < 0 {
+				break
+			}
 			if !first {
 				dst = append(dst, ',')
 			}
@@ -158,11 +207,24 @@ func appendName(dst, name []byte, first *bool) []byte {
 	return append(dst, ':')
 }
 
-// appendValue appends v without white space. White space between tokens almost always comes with a line
-// break or after a colon or comma; text that has none of these is copied as it stands.
+// appendValue appends v without white space.
 func appendValue(dst, v []byte) []byte {
-	if bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0 && !bytes.Contains(v, []byte("\": ")) && !bytes.Contains(v, []byte(", \"")) {
+	if spaced(v) {
+		return rawjson.Compact(dst, v)
+	}
+	return append(dst, v...)
+}
+
+// spaced says whether there may be white space between the tokens of v. It almost always comes with a line
+// break, or after a colon or comma; text that has none of these is taken as it stands.
+func spaced(v []byte) bool {
+	return bytes.IndexByte(v, '\n') >= 0 || bytes.IndexByte(v, '\r') >= 0 || bytes.Contains(v, []byte("\": ")) || bytes.Contains(v, []byte(", \""))
+}
+
+// value is appendValue for parts of a text that was compacted already, when w knows that.
+func (w *rewriter) value(dst, v []byte) []byte {
+	if w.compact {
 		return append(dst, v...)
 	}
-	return rawjson.Compact(dst, v)
+	return appendValue(dst, v)
 }

@@ -72,7 +72,7 @@ func (o *sarifWriter) log() {
 	seen := map[string]bool{"$schema": true, "version": true}
 	var docs []*document
 	for _, run := range head.Runs {
-		for _, r := range run.sarif {
+		for _, r := range slices.Concat(run.sarif, run.old) {
 			if !slices.Contains(docs, r.doc) {
 				docs = append(docs, r.doc)
 			}
@@ -108,18 +108,20 @@ func (o *sarifWriter) member(d *document, m span) {
 // runOut is a run that is being written: how each run it comes from is renumbered, and where rules are.
 type runOut struct {
 	head   *Run
+	runs   []*sarifRun // what it comes from, old ones last
 	from   map[*sarifRun]*rewriter
 	ruleAt map[string]int
 }
 
 func (o *sarifWriter) run(i int, head *Run) {
 	r := &runOut{head: head, from: map[*sarifRun]*rewriter{}, ruleAt: map[string]int{}}
+	r.runs = slices.Concat(head.sarif, head.old)
 	o.raw("{")
-	switch len(head.sarif) {
-	case 0:
+	switch {
+	case len(r.runs) == 0:
 		o.header(r)
-	case 1:
-		o.copyHeader(r, head.sarif[0])
+	case len(r.runs) == 1 && head.rules == nil && head.limits == nil:
+		o.copyHeader(r, r.runs[0])
 	default:
 		o.joinHeaders(r)
 	}
@@ -129,7 +131,7 @@ func (o *sarifWriter) run(i int, head *Run) {
 
 func (o *sarifWriter) results(i int, r *runOut) {
 	// A run without results must not come out as one that found nothing.
-	absent := len(r.head.sarif) > 0 && !slices.ContainsFunc(r.head.sarif, func(s *sarifRun) bool { return len(s.results) > 0 })
+	absent := len(r.runs) > 0 && !slices.ContainsFunc(r.runs, func(s *sarifRun) bool { return len(s.results) > 0 })
 	first := true
 	for f, err := range ofRun(o.ctx, o.source, i, needAll) {
 		if err != nil {
@@ -200,7 +202,7 @@ func toolName(s string) string {
 
 // appendRule writes a rule that is not there yet.
 func (r *runOut) appendRule(b []byte, rule *Rule, first *bool) []byte {
-	if _, ok := r.ruleAt[rule.ID]; ok {
+	if _, ok := r.ruleAt[rule.ID]; ok || r.head.rules != nil && !r.head.rules[rule.ID] {
 		return b
 	}
 	r.ruleAt[rule.ID] = len(r.ruleAt)
@@ -240,6 +242,9 @@ func (r *runOut) appendRule(b []byte, rule *Rule, first *bool) []byte {
 	}
 	slices.Sort(tags)
 	for i, t := range slices.Compact(tags) {
+		if l := r.head.limits; l != nil && i >= l.Tags {
+			break
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -410,9 +415,8 @@ func (o *sarifWriter) elements(w *rewriter, m span, first *bool, keep func(i int
 
 // joinHeaders writes the header of a run that comes from several runs.
 func (o *sarifWriter) joinHeaders(r *runOut) {
-	runs := r.head.sarif
-	for _, run := range runs {
-		r.from[run] = &rewriter{run: run, norm: newNormalizer(run.doc.opts), lists: map[string][]int32{}, bases: map[string]string{}}
+	for _, run := range r.runs {
+		r.from[run] = &rewriter{run: run, norm: newNormalizer(run.doc.opts), lists: map[string][]int32{}, bases: map[string]string{}, limits: r.head.limits}
 	}
 	o.joinTools(r)
 	o.joinArtifacts(r)
@@ -432,9 +436,10 @@ func (o *sarifWriter) joinHeaders(r *runOut) {
 	for _, name := range lists {
 		o.writeList(r, name)
 	}
-	for _, run := range runs {
+	for _, run := range r.runs {
 		for _, m := range run.members {
 			switch {
+			case r.onlyOld(run, m.name):
 			case m.name == "properties":
 				bags = o.bags(run, m, bags)
 			case !done[m.name]:
@@ -444,10 +449,20 @@ func (o *sarifWriter) joinHeaders(r *runOut) {
 		}
 	}
 	seen := StatusCompleted
-	if slices.ContainsFunc(runs, func(run *sarifRun) bool { return run.head.Status == StatusFailed }) {
+	if slices.ContainsFunc(r.head.sarif, func(run *sarifRun) bool { return run.head.Status == StatusFailed }) {
 		seen = StatusFailed
 	}
 	o.bytes(appendRunProperties(nil, r.head, bags, seen))
+}
+
+// onlyOld says that a member of a run describes that run itself, and that the run is an old one: how it went
+// must not be taken for how this one went.
+func (r *runOut) onlyOld(run *sarifRun, name string) bool {
+	switch name {
+	case "properties", "invocations", "versionControlProvenance", "runAggregates", "automationDetails", "baselineGuid", "conversion":
+		return slices.Contains(r.head.old, run) && len(r.head.sarif) > 0
+	}
+	return false
 }
 
 // joinTools writes one driver with the rules of all, and the extensions of all.
@@ -458,7 +473,7 @@ func (o *sarifWriter) joinTools(r *runOut) {
 	firstRule, firstNote, firstMember := true, true, true
 	notes := int32(0)
 	members := map[string]bool{"rules": true, "notifications": true}
-	for _, run := range r.head.sarif {
+	for _, run := range r.runs {
 		w := r.from[run]
 		if run.tool.name == "" {
 			continue
@@ -474,6 +489,10 @@ func (o *sarifWriter) joinTools(r *runOut) {
 			case n == "rules":
 				for e := range rawjson.Elements(value) {
 					id := rawjson.Text(rawjson.Member(e, "id"))
+					if r.head.rules != nil && !r.head.rules[id] {
+						w.lists["rules"] = append(w.lists["rules"], -1)
+						continue
+					}
 					at, ok := r.ruleAt[id]
 					if !ok {
 						at = len(r.ruleAt)
@@ -482,7 +501,7 @@ func (o *sarifWriter) joinTools(r *runOut) {
 							rules = append(rules, ',')
 						}
 						firstRule = false
-						rules = appendValue(rules, e)
+						rules = w.rule(rules, e)
 					}
 					w.lists["rules"] = append(w.lists["rules"], int32(at))
 				}
@@ -546,7 +565,7 @@ func (o *sarifWriter) joinTools(r *runOut) {
 func (o *sarifWriter) joinArtifacts(r *runOut) {
 	at := map[string]int32{}
 	fresh := map[*sarifRun][]bool{}
-	for _, run := range r.head.sarif {
+	for _, run := range r.runs {
 		w := r.from[run]
 		for _, a := range run.artifacts {
 			i, ok := at[a]
@@ -566,7 +585,7 @@ func (o *sarifWriter) joinArtifacts(r *runOut) {
 	}
 	o.raw(`,"artifacts":[`)
 	first := true
-	for _, run := range r.head.sarif {
+	for _, run := range r.runs {
 		for _, m := range run.members {
 			if m.name == "artifacts" {
 				o.elements(r.from[run], m, &first, func(i int, _ []byte) bool { return i < len(fresh[run]) && fresh[run][i] })
@@ -581,7 +600,7 @@ func (o *sarifWriter) joinArtifacts(r *runOut) {
 func (o *sarifWriter) joinBases(r *runOut) {
 	have := map[string]baseURI{}
 	first := true
-	for _, run := range r.head.sarif {
+	for _, run := range r.runs {
 		w := r.from[run]
 		renamed := map[string]string{}
 		for _, id := range run.sortedBases() {
@@ -638,9 +657,13 @@ func (o *sarifWriter) joinBases(r *runOut) {
 // numberList gives the elements of a list new numbers, one run after the other.
 func (o *sarifWriter) numberList(r *runOut, name string) {
 	next := int32(0)
-	for _, run := range r.head.sarif {
+	for _, run := range r.runs {
 		w := r.from[run]
 		for range run.lengths[name] {
+			if r.onlyOld(run, name) {
+				w.lists[name] = append(w.lists[name], -1) // "none", in SARIF
+				continue
+			}
 			w.lists[name] = append(w.lists[name], next)
 			next++
 		}
@@ -649,9 +672,9 @@ func (o *sarifWriter) numberList(r *runOut, name string) {
 
 func (o *sarifWriter) writeList(r *runOut, name string) {
 	opened, first := false, true
-	for _, run := range r.head.sarif {
+	for _, run := range r.runs {
 		for _, m := range run.members {
-			if m.name == name && run.lengths[name] > 0 {
+			if m.name == name && run.lengths[name] > 0 && !r.onlyOld(run, name) {
 				if !opened {
 					o.raw(`,"` + name + `":[`)
 					opened = true
@@ -670,10 +693,10 @@ func (o *sarifWriter) writeList(r *runOut, name string) {
 func (o *sarifWriter) uniqueList(r *runOut, name string) {
 	at := map[[32]byte]int32{}
 	first := true
-	for _, run := range r.head.sarif {
+	for _, run := range r.runs {
 		w := r.from[run]
 		for _, m := range run.members {
-			if m.name != name {
+			if m.name != name || r.onlyOld(run, name) {
 				continue
 			}
 			v, err := run.doc.raw(m)
@@ -712,6 +735,7 @@ func (r *runOut) result(b []byte, f *Finding) []byte {
 		return r.newResult(b, f)
 	}
 	w := r.from[f.sarif.run]
+	w.compact = true // see stream
 	t := sarifTypes()["result"]
 	v := f.sarif.raw
 	foreign := w.foreign(v, t)

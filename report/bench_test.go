@@ -1,0 +1,110 @@
+package report_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/waybill-dev/waybill/report"
+)
+
+// generate writes a SARIF log of n results of about 1 KB, as code scanners write them, every line moved down
+// by shift.
+func generate(w io.Writer, n, shift int) error {
+	b := bufio.NewWriterSize(w, 1<<20)
+	b.WriteString(`{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[{"tool":{"driver":{"name":"bench","version":"1.0.0","informationUri":"https://example.org","rules":[`)
+	const rules, files = 500, 2000
+	for i := range rules {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(b, `{"id":"BENCH%04d","name":"Rule%d","shortDescription":{"text":"Rule number %d of the benchmark"},"helpUri":"https://example.org/rules/%d","defaultConfiguration":{"level":"warning"},"properties":{"security-severity":"%d.%d","tags":["security","external/cwe/cwe-%03d"]}}`, i, i, i, i, i%10, i%7, i%120+1)
+	}
+	b.WriteString(`]}},"artifacts":[`)
+	for i := range files {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(b, `{"location":{"uri":"src/module%d/package%d/file%d.go","index":%d}}`, i%20, i%100, i, i)
+	}
+	b.WriteString(`],"results":[`)
+	filler := strings.Repeat("the value flows from the request to the query without being checked; ", 4)
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		rule, file, line := i%rules, i*7%files, i/10+1+shift
+		fmt.Fprintf(b, `{"ruleId":"BENCH%04d","ruleIndex":%d,"level":"warning","message":{"text":"Possible problem %d in function handler%d: %s"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"src/module%d/package%d/file%d.go","index":%d},"region":{"startLine":%d,"startColumn":5,"endLine":%d,"endColumn":42}}}],`+
+			`"relatedLocations":[{"id":1,"physicalLocation":{"artifactLocation":{"uri":"src/module%d/package%d/file%d.go","index":%d},"region":{"startLine":%d,"startColumn":1,"endColumn":10}},"message":{"text":"the source is here"}}],`+
+			`"properties":{"precision":"high","tags":["security","benchmark"],"note":"%s"}}`,
+			rule, rule, i, i%997, filler, file%20, file%100, file, file, line, line, file%20, file%100, file, file, line, filler[:100])
+	}
+	b.WriteString(`]}]}`)
+	return b.Flush()
+}
+
+// bigFiles makes the two files of the benchmarks once: 50,000 results and about 52 MB each, the second with
+// every line moved by two.
+var bigFiles = sync.OnceValues(func() ([2]string, error) {
+	var paths [2]string
+	dir, err := os.MkdirTemp("", "waybill-bench-")
+	if err != nil {
+		return paths, err
+	}
+	for i := range paths {
+		paths[i] = filepath.Join(dir, fmt.Sprintf("%d.sarif", i))
+		f, err := os.Create(paths[i])
+		if err != nil {
+			return paths, err
+		}
+		if err := generate(f, 50_000, 2*i); err != nil {
+			return paths, err
+		}
+		if err := f.Close(); err != nil {
+			return paths, err
+		}
+	}
+	return paths, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if paths, err := bigFiles(); err == nil && paths[0] != "" {
+		os.RemoveAll(filepath.Dir(paths[0]))
+	}
+	os.Exit(code)
+}
+
+func openBig(tb testing.TB) []report.Source {
+	tb.Helper()
+	paths, err := bigFiles()
+	require.NoError(tb, err)
+	var list []report.Source
+	for _, p := range paths {
+		f, err := report.OpenSARIF(tb.Context(), p, nil)
+		require.NoError(tb, err)
+		tb.Cleanup(func() { f.Close() })
+		list = append(list, f)
+	}
+	return list
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for b.Loop() {
+		openBig(b)
+	}
+}
+
+func BenchmarkMergeDedupe(b *testing.B) {
+	for b.Loop() {
+		_, err := report.Merge(b.Context(), io.Discard, openBig(b), &report.MergeOptions{Dedupe: true})
+		require.NoError(b, err)
+	}
+}

@@ -98,9 +98,6 @@ func outcome(t *testing.T, s Setup) (*scan.Result, error) {
 		if res.Scanner != s.Scanner.Name() || res.Target != s.Target {
 			t.Errorf("the result is of %q on %v, not of %q on %v", res.Scanner, res.Target, s.Scanner.Name(), s.Target)
 		}
-		if res.Took <= 0 {
-			t.Error("the scan took no time")
-		}
 	case res != nil && res.Status != scan.Failed:
 		t.Errorf("status %q with the error %v", res.Status, err)
 	}

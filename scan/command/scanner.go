@@ -140,13 +140,13 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 
 	raw := out.Stdout
 	if slices.ContainsFunc(s.o.Args, func(a string) bool { return strings.Contains(a, outputMark) }) {
-		if raw, err = ReadFile(file, s.o.MaxReport); err != nil {
-			return nil, fail(outputKind(err), err, out.Stderr)
+		if raw, err = ReadReport(file, s.o.MaxReport); err != nil {
+			return nil, fail(OutputKind(err), err, out.Stderr)
 		}
 	}
 	rep, err := s.read(ctx, out.Redact(raw), dir)
 	if err != nil {
-		return nil, fail(outputKind(err), err, out.Stderr)
+		return nil, fail(OutputKind(err), err, out.Stderr)
 	}
 	for i := range rep.Runs {
 		r := &rep.Runs[i]
@@ -204,13 +204,19 @@ func place(t scan.Target) (subject, dir string, err error) {
 	return subject, "", nil
 }
 
-// ReadFile reads what a tool wrote to a file of at most limit bytes. A file that is not there, or larger, is
-// an error that says so.
-func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+// ReadReport reads the file a tool was to write its report to, of at most limit bytes.
+func ReadReport(path string, limit int64) ([]byte, error) {
+	b, err := ReadFile(path, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("the tool wrote no report")
 	}
+	return b, err
+}
+
+// ReadFile reads a file of at most limit bytes. A larger one is an error that names the cap, of the kind that
+// [OutputKind] calls too large.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -220,13 +226,13 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) > limit {
-		return nil, &tooMuch{what: "the report", limit: limit}
+		return nil, &tooMuch{what: filepath.Base(path), limit: limit}
 	}
 	return b, nil
 }
 
-// outputKind says which kind of failure an unreadable report is.
-func outputKind(err error) error {
+// OutputKind says which kind of failure an unreadable report is: [scan.ErrTooLarge] or [scan.ErrOutput].
+func OutputKind(err error) error {
 	if _, ok := errors.AsType[*tooMuch](err); ok || errors.Is(err, report.ErrTooLarge) {
 		return scan.ErrTooLarge
 	}

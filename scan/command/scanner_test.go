@@ -106,7 +106,7 @@ func TestScan_outcomes(t *testing.T) {
 		"no output":                       {"exit 0", command.Options{}, "", scan.ErrOutput, "empty"},
 		"no file":                         {"exit 0", command.Options{Args: []string{"{output}"}}, "", scan.ErrOutput, "wrote no report"},
 		"another format":                  {"echo '<html>'", command.Options{}, "", scan.ErrOutput, "unknown format"},
-		"another format than was named":   {"echo '" + sarifFound + "'", command.Options{Format: "trivy"}, "", scan.ErrOutput, "Trivy"},
+		"another format than was named":   {"echo '" + sarifFound + "'", command.Options{Format: "trivy"}, "", scan.ErrOutput, "the report is sarif, not trivy"},
 		"an empty list, format named":     {"echo '[]'", command.Options{Format: "gitleaks"}, scan.Clean, nil, ""},
 		"an empty list of who knows what": {"echo '[]'", command.Options{}, "", scan.ErrOutput, "unknown format"},
 	} {

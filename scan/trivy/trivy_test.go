@@ -126,7 +126,8 @@ func TestScan_arguments(t *testing.T) {
 		has, not []string
 	}{
 		"directory": {
-			target, trivy.Options{},
+			target,
+			trivy.Options{},
 			[]string{"fs", "--scanners vuln", "--ignorefile " + filepath.Join(target.Path, ".trivyignore"), "-- " + target.Path},
 			[]string{"--skip-db-update", "--severity", "--cache-dir"},
 		},
@@ -143,7 +144,8 @@ func TestScan_arguments(t *testing.T) {
 		"image": {
 			scan.Target{Kind: scan.Image, Path: "web:1"},
 			trivy.Options{Platform: "linux/arm64", AllowInsecureRegistry: true},
-			[]string{"image --image-src remote --platform linux/arm64", "--insecure", "--cache-backend memory", "-- web:1"}, nil,
+			[]string{"image --image-src remote --platform linux/arm64", "--insecure", "--cache-backend memory", "-- web:1"},
+			nil,
 		},
 		"bill of materials": {scan.Target{Kind: scan.SBOM, Path: bom}, trivy.Options{Offline: true}, []string{"sbom", "-- " + bom}, []string{"--skip-check-update"}},
 		"archive":           {scan.Target{Kind: scan.Archive, Path: bom}, trivy.Options{}, []string{"image --input archive.tar"}, []string{bom}},

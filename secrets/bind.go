@@ -129,7 +129,7 @@ func convert(dst reflect.Value, v Value) error {
 		dst.Set(reflect.New(dst.Type().Elem()))
 		return convert(dst.Elem(), v)
 	}
-	if x, ok := dst.Addr().Interface().(*Value); ok {
+	if x, ok := reflect.TypeAssert[*Value](dst.Addr()); ok {
 		*x = v
 		return nil
 	}

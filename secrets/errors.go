@@ -66,5 +66,5 @@ func (e *Error) Unwrap() []error {
 
 // Retryable reports whether the same call may succeed later without anybody changing anything.
 func (e *Error) Retryable() bool {
-	return e.Kind == ErrSealed || e.Kind == ErrThrottled || e.Kind == ErrUnavailable
+	return errors.Is(e.Kind, ErrSealed) || errors.Is(e.Kind, ErrThrottled) || errors.Is(e.Kind, ErrUnavailable)
 }

@@ -193,7 +193,7 @@ func naive(patterns []string, s string) string {
 		}
 	}
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch {
 		case !covered[i]:
 			b.WriteByte(s[i])

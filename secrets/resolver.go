@@ -219,8 +219,7 @@ func (r *Resolver) document(ctx context.Context, ref Ref) (*document, error) {
 	if err == nil {
 		return doc, nil
 	}
-	var e *Error
-	if !errors.As(err, &e) { // our own context, while somebody else was reading
+	if _, ours := errors.AsType[*Error](err); !ours { // our own context, while somebody else was reading
 		err = &Error{Op: "get", Ref: ref.String(), Err: fmt.Errorf("waiting for another read of the path: %w", err)}
 	}
 	return nil, err
@@ -229,8 +228,7 @@ func (r *Resolver) document(ctx context.Context, ref Ref) (*document, error) {
 func (r *Resolver) read(ctx context.Context, store Store, ref Ref) (*document, error) {
 	v, meta, err := store.Get(ctx, ref)
 	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
+		if _, ours := errors.AsType[*Error](err); !ours {
 			err = &Error{Op: "get", Ref: ref.String(), Kind: ErrUnavailable, Err: err}
 		}
 		return nil, err
@@ -250,8 +248,8 @@ func (r *Resolver) read(ctx context.Context, store Store, ref Ref) (*document, e
 // stale returns old in place of err where MaxStale allows it.
 func (r *Resolver) stale(ctx context.Context, old *document, err error) (*document, error) {
 	now := time.Now()
-	var e *Error
-	if old == nil || ctx.Err() != nil || !errors.As(err, &e) || !e.Retryable() || !now.Before(old.staleEnd) || old.value.Destroyed() {
+	e, ok := errors.AsType[*Error](err)
+	if old == nil || ctx.Err() != nil || !ok || !e.Retryable() || !now.Before(old.staleEnd) || old.value.Destroyed() {
 		return nil, err
 	}
 	r.report(old.ref.String(), err)

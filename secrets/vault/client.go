@@ -154,7 +154,7 @@ func (c *Client) validate(address string) error {
 		}
 	}
 	if c.o.Attempts < 0 || c.o.MaxPause < 0 || c.o.Timeout < 0 || c.o.MaxReplyBytes < 0 {
-		errs = append(errs, errors.New("Attempts, MaxPause, Timeout, MaxReplyBytes: must not be negative"))
+		errs = append(errs, errors.New("none of Attempts, MaxPause, Timeout and MaxReplyBytes may be negative"))
 	}
 	if len(errs) == 0 {
 		return nil
@@ -207,7 +207,9 @@ func FromEnv(o *Options) (*Client, error) {
 	fail := func(kind, err error) (*Client, error) {
 		return nil, &secrets.Error{Op: "vault client from environment", Kind: kind, Err: err}
 	}
-	env := func(name string) string { return os.Getenv("VAULT_" + name) }
+	env := func(name string) string {
+		return os.Getenv("VAULT_" + name) //nolint:forbidigo // this is FromEnv
+	}
 	if v := env("SKIP_VERIFY"); v != "" && v != "0" && v != "false" {
 		return fail(secrets.ErrInsecure, errors.New("VAULT_SKIP_VERIFY is set; name the authority in VAULT_CACERT instead"))
 	}

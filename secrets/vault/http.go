@@ -47,32 +47,30 @@ func (c *Client) send(ctx context.Context, r request) (*api.Secret, error) {
 		reply, err = c.try(ctx, r)
 		return err
 	})
-	var e *secrets.Error
-	if err != nil && (!errors.As(err, &e) || error(e) != err) { // patience ended: the last failure and the context's
-		outer := &secrets.Error{Op: r.op, Ref: r.ref, Kind: secrets.ErrUnavailable, Err: err}
-		if e != nil {
-			outer.Kind, outer.After = e.Kind, e.After
-			outer.Err = joined{fmt.Sprintf("%v (%v)", e.Err, ctxCause(ctx)), []error{e.Err, ctxCause(ctx)}}
-		}
-		return reply, outer
+	if err == nil {
+		return reply, nil
 	}
-	return reply, err
-}
-
-func ctxCause(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if e, last := err.(*secrets.Error); last { //nolint:errorlint // what try returned, not something around it
+		return reply, e
 	}
-	return context.DeadlineExceeded // it would pass during the pause
+	// Patience ended in a pause: err joins the last failure and the context's.
+	e := secrets.Error{Op: r.op, Ref: r.ref}
+	if last, ok := errors.AsType[*secrets.Error](err); ok {
+		e = *last
+	}
+	ended := ctx.Err()
+	if ended == nil {
+		ended = context.DeadlineExceeded // it would pass during the pause
+	}
+	e.Err = &endedError{last: e.Err, ctx: ended}
+	return reply, &e
 }
 
-type joined struct {
-	text string
-	errs []error
-}
+// endedError is the last failure before a context ended.
+type endedError struct{ last, ctx error }
 
-func (j joined) Error() string   { return j.text }
-func (j joined) Unwrap() []error { return j.errs }
+func (e *endedError) Error() string   { return fmt.Sprintf("%v (no further try: %v)", e.last, e.ctx) }
+func (e *endedError) Unwrap() []error { return []error{e.last, e.ctx} }
 
 func (c *Client) try(ctx context.Context, r request) (*api.Secret, error) {
 	a := c.api
@@ -148,21 +146,18 @@ func (c *Client) classify(r request, resp *api.Response, reply *api.Secret, err 
 		e.Kind, e.Err = transportKind(err), httpx.RedactError(err)
 		return e
 	}
-	cause := &replyError{ResponseError: cleaned(upstream, r)}
-	e.Err = cause
-	if d, ok := httpx.RetryAfter(resp.Header, time.Now()); ok {
-		e.After = d
-	}
+	e.After, _ = httpx.RetryAfter(resp.Header, time.Now())
 	e.Kind = statusKind(upstream.StatusCode, strings.Join(upstream.Errors, "\n"), reply)
-	if e.Kind == secrets.ErrThrottled && e.After > 0 {
-		cause.after = e.After
-	}
+	e.Err = &replyError{ResponseError: cleaned(upstream, r), after: e.After}
 	return e
 }
 
 // statusKind knows Vault's replies. Where the status does not tell, its words do; a test holds them to Vault 1.21.
 func statusKind(status int, text string, reply *api.Secret) error {
 	says := func(s string) bool { return strings.Contains(text, s) }
+	if says("past the max TTL") {
+		return secrets.ErrInvalid // of a renewal, whatever the status
+	}
 	switch status {
 	case http.StatusBadRequest:
 		switch {
@@ -248,14 +243,15 @@ type replyError struct {
 func (e *replyError) Unwrap() error { return e.ResponseError }
 
 func (e *replyError) Error() string {
-	text := fmt.Sprintf("%s %s: status %d", e.HTTPMethod, httpx.RedactRawURL(e.URL), e.StatusCode)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: status %d", e.HTTPMethod, httpx.RedactRawURL(e.URL), e.StatusCode)
 	for _, line := range e.Errors {
-		text += ": " + strings.Join(strings.Fields(line), " ")
+		b.WriteString(": " + strings.Join(strings.Fields(line), " "))
 	}
 	if e.after > 0 {
-		text += fmt.Sprintf(" (asks to wait %s)", e.after)
+		fmt.Fprintf(&b, " (asks to wait %s)", e.after)
 	}
-	return text
+	return b.String()
 }
 
 // cleaned returns a copy of a reply's error that may be shown: no query, no foreign body, which may echo the

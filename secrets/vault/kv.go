@@ -120,7 +120,7 @@ func unpack(reply *api.Secret, meta secrets.Meta, ref secrets.Ref) (*api.Secret,
 	}
 	data, ok := reply.Data["data"].(map[string]any)
 	if !ok {
-		if kind := missing(reply); kind != secrets.ErrNotFound {
+		if kind := missing(reply); !errors.Is(kind, secrets.ErrNotFound) {
 			return fail(kind, "the reply holds no data")
 		}
 		return fail(secrets.ErrMalformed, "the reply holds no data")
@@ -133,14 +133,21 @@ func document(reply *api.Secret, ref secrets.Ref) (secrets.Value, error) {
 	if reply == nil || reply.Data == nil {
 		return secrets.Value{}, &secrets.Error{Op: "get", Ref: ref.String(), Kind: secrets.ErrMalformed, Err: errors.New("the reply holds no data")}
 	}
+	b, err := encode(reply.Data)
+	if err != nil {
+		return secrets.Value{}, &secrets.Error{Op: "get", Ref: ref.String(), Kind: secrets.ErrMalformed, Err: errNotJSON}
+	}
+	defer clear(b)
+	return secrets.NewValueBytes(b), nil
+}
+
+// encode writes JSON as it is: no escapes for HTML.
+func encode(data map[string]any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if enc.Encode(reply.Data) != nil {
-		return secrets.Value{}, &secrets.Error{Op: "get", Ref: ref.String(), Kind: secrets.ErrMalformed, Err: errNotJSON}
-	}
-	defer clear(b.Bytes())
-	return secrets.NewValueBytes(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+	err := enc.Encode(data)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // mount returns the engine that ref lies on, and whether that was known already.
@@ -163,8 +170,10 @@ func (c *Client) mount(ctx context.Context, ref secrets.Ref) (m mount, cached bo
 }
 
 func forProbe(err error, ref secrets.Ref) error {
-	var e *secrets.Error
-	if err == nil || errors.As(err, &e) {
+	if err == nil {
+		return nil
+	}
+	if _, ours := errors.AsType[*secrets.Error](err); ours {
 		return err
 	}
 	return &secrets.Error{Op: "get", Ref: ref.String(), Err: err}
@@ -198,7 +207,7 @@ func (c *Client) probe(ctx context.Context, ref secrets.Ref) (mount, error) {
 	if err != nil {
 		return mount{}, err
 	}
-	bad := &secrets.Error{Op: "get", Ref: ref.String(), Kind: secrets.ErrMalformed, Err: errors.New("Vault does not say what is mounted there")}
+	bad := &secrets.Error{Op: "get", Ref: ref.String(), Kind: secrets.ErrMalformed, Err: errors.New("the reply does not say what is mounted there")}
 	if reply == nil {
 		return mount{}, bad
 	}

@@ -33,8 +33,7 @@ func (c *Client) dynamic(ctx context.Context, ref secrets.Ref, path string) (sec
 		return c.issue(ctx, ref, path)
 	})
 	if err != nil {
-		var e *secrets.Error
-		if !errors.As(err, &e) {
+		if _, ours := errors.AsType[*secrets.Error](err); !ours {
 			err = &secrets.Error{Op: "get", Ref: ref.String(), Err: err}
 		}
 		return secrets.Value{}, secrets.Meta{}, err

@@ -179,7 +179,7 @@ func idToken(req *http.Request, bearer func(ctx context.Context) (string, error)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json")
-	resp, err := httpx.Client(hc).Do(req)
+	resp, err := httpx.Client(hc).Do(req) //nolint:bodyclose // httpx.Drain does
 	if err != nil {
 		return httpx.RedactError(err)
 	}

@@ -65,8 +65,8 @@ func (c *Client) callAs(ctx context.Context, r request) (*api.Secret, *session, 
 
 // named puts what the caller asked for into the error of a login on its behalf.
 func named(err error, r request) error {
-	var e *secrets.Error
-	if !errors.As(err, &e) || r.ref == "" {
+	e, ok := errors.AsType[*secrets.Error](err)
+	if !ok || r.ref == "" {
 		return err
 	}
 	out := *e
@@ -89,8 +89,7 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 		}
 		return c.logIn(ctx)
 	})
-	var e *secrets.Error
-	if err != nil && !errors.As(err, &e) { // our own context, while somebody else was logging in
+	if _, ours := errors.AsType[*secrets.Error](err); err != nil && !ours { // our own context, while somebody else was logging in
 		err = &secrets.Error{Op: "login", Err: fmt.Errorf("waiting for another login: %w", err)}
 	}
 	return s, err
@@ -151,8 +150,7 @@ func (c *Client) obtain(ctx context.Context) (*session, error) {
 	now := time.Now()
 	reply, err := c.send(ctx, request{op: op, ref: c.login.Path, method: http.MethodPost, path: c.login.Path, body: body, effect: true})
 	if err != nil {
-		var e *secrets.Error
-		if errors.As(err, &e) && (e.Kind == secrets.ErrInvalid || e.Kind == secrets.ErrDenied) {
+		if e, ok := errors.AsType[*secrets.Error](err); ok && (errors.Is(e.Kind, secrets.ErrInvalid) || errors.Is(e.Kind, secrets.ErrDenied)) {
 			e.Kind = secrets.ErrUnauthenticated // Vault says 400 for a wrong role or secret id
 		}
 		return nil, err
@@ -189,8 +187,7 @@ func (c *Client) loginBody(ctx context.Context) (map[string]any, error) {
 		token: secrets.NewValue(wrapping), effect: true,
 	})
 	if err != nil {
-		var e *secrets.Error
-		if errors.As(err, &e) && !e.Retryable() { // used up, expired, or intercepted: Vault does not say which
+		if e, ok := errors.AsType[*secrets.Error](err); ok && !e.Retryable() { // used up, expired, or intercepted: Vault does not say which
 			e.Kind = secrets.ErrUnauthenticated
 		}
 		return nil, err
@@ -228,11 +225,10 @@ func (c *Client) adopt(ctx context.Context) (*session, error) {
 	}
 	now := time.Now()
 	info, err := c.lookUp(ctx, s.token)
-	var e *secrets.Error
 	switch {
 	case err == nil:
 		s.alive(now, info.TTL, info.Renewable)
-	case errors.As(err, &e) && e.Kind == secrets.ErrDenied:
+	case errors.Is(err, secrets.ErrDenied):
 		// A token without the right to look at itself is used as it is.
 	default:
 		return nil, err

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"context"
+	"flag"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,7 +14,11 @@ import (
 	"github.com/waybill-dev/waybill/secrets/vault/vaulttest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "32") // the cases wait for tokens to end, not for the processor
+	goleak.VerifyTestMain(m)
+}
 
 func fixed(s string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return s, nil }

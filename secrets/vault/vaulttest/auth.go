@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"net/http"
 	"slices"
@@ -122,9 +123,7 @@ func (s *Server) handleAuth(op operation) reply {
 		if a.roles[name] == nil {
 			a.roles[name] = map[string]any{"role_id": uuid()}
 		}
-		for k, v := range op.in {
-			a.roles[name][k] = v
-		}
+		maps.Copy(a.roles[name], op.in)
 		return noContent()
 	case kind == "role" && a.roles[name] == nil:
 		return failed(http.StatusNotFound)

@@ -33,9 +33,9 @@ func (m *mount) exists(rest string) bool {
 	return m.kv2[path] != nil
 }
 
-func (m *mount) secret(path string, make bool) *secret {
+func (m *mount) secret(path string, create bool) *secret {
 	s := m.kv2[path]
-	if s == nil && make {
+	if s == nil && create {
 		s = &secret{}
 		m.kv2[path] = s
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,7 +27,7 @@ func newMount(kind string, version int) *mount {
 func (m *mount) describe() map[string]any {
 	d := map[string]any{"type": m.kind, "description": "", "local": false, "options": nil, "accessor": m.kind + "_" + "fake", "config": map[string]any{}}
 	if m.kind == "kv" {
-		d["options"] = map[string]any{"version": fmt.Sprint(m.version)}
+		d["options"] = map[string]any{"version": strconv.Itoa(m.version)}
 	}
 	return d
 }

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -281,21 +282,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	s.requests = append(s.requests, record)
 	s.mu.Unlock()
 
-	for name, values := range r.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), r.header)
 	if w.Header().Get("Content-Type") == "" && len(out) > 0 {
 		w.Header().Set("Content-Type", "application/json")
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
 	case fault != nil && fault.Drop:
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
 	case fault != nil && fault.Truncate > 0:
 		w.WriteHeader(r.status)
 		_, _ = w.Write(out[:min(fault.Truncate, len(out))])
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
 	}
 	w.WriteHeader(r.status)
 	if req.Method != http.MethodHead {
@@ -353,9 +352,7 @@ func (r reply) bytes() []byte {
 		}
 		if r.flat {
 			if fields, ok := r.data.(map[string]any); ok {
-				for k, v := range fields {
-					m[k] = v
-				}
+				maps.Copy(m, fields)
 			}
 		}
 		if r.auth != nil {

@@ -182,6 +182,27 @@ func (s *Server) handleToken(op operation) reply {
 			s.revokeToken(t)
 		}
 		return noContent()
+	case "auth/token/accessors":
+		var all []string
+		for _, t := range s.tokens {
+			if t.accessor != "" {
+				all = append(all, t.accessor)
+			}
+		}
+		return ok(map[string]any{"keys": all})
+	case "auth/token/lookup-accessor", "auth/token/revoke-accessor":
+		for _, t := range s.tokens {
+			if t.accessor != "" && t.accessor == text(op.in["accessor"]) {
+				if strings.HasSuffix(op.path, "revoke-accessor") {
+					s.revokeToken(t)
+					return noContent()
+				}
+				d := t.describe(now)
+				d["id"] = ""
+				return ok(d)
+			}
+		}
+		return failed(http.StatusForbidden, "1 error occurred:\n\t* invalid accessor\n\n")
 	case "auth/token/create", "auth/token/create-orphan":
 		g := grantOf(op.in, "")
 		if g.policies == nil {

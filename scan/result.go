@@ -2,7 +2,6 @@ package scan
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/waybill-dev/waybill/report"
@@ -66,8 +65,10 @@ func StatusOf(r *report.Report) Status {
 	if c := r.Tests.Counts(); c.Failed+c.Errors > 0 {
 		return Findings
 	}
-	if slices.ContainsFunc(r.Findings, counts) {
-		return Findings
+	for _, f := range r.Findings {
+		if counts(f) {
+			return Findings
+		}
 	}
 	return Clean
 }

@@ -70,7 +70,8 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	}
 	out, err := s.test(ctx, t.Path)
 	if err != nil {
-		if _, ok := errors.AsType[*scan.Error](err); !ok {
+		var se *scan.Error
+		if !errors.As(err, &se) {
 			err = fail(scan.ErrBroken, err)
 		}
 		return nil, err

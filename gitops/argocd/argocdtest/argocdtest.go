@@ -126,7 +126,7 @@ func NewServer(tb TB, o *Options) *Server {
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}
-	tb.Cleanup(s.Close)
+	tb.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
@@ -158,10 +158,11 @@ func Start(o *Options) (*Server, error) {
 }
 
 // Close ends the server, its streams and its controller, and waits for them.
-func (s *Server) Close() {
+func (s *Server) Close() error {
 	s.cancel()
-	_ = s.http.Close()
+	err := s.http.Close()
 	s.tasks.Wait()
+	return err
 }
 
 // Add makes an application, which starts OutOfSync with nothing deployed. One of the same name is replaced.

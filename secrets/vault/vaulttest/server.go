@@ -95,7 +95,7 @@ func NewServer(tb testing.TB, o *Options) *Server {
 	if err != nil {
 		tb.Fatalf("vaulttest: %v", err)
 	}
-	tb.Cleanup(s.Close)
+	tb.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
@@ -138,10 +138,11 @@ func New(o *Options) *Server {
 	return s
 }
 
-// Close ends the server. Tests that left a connection open are not waited for.
-func (s *Server) Close() {
+// Close ends the server. Tests that left a connection open are not waited for. It returns nil.
+func (s *Server) Close() error {
 	s.http.CloseClientConnections()
 	s.http.Close()
+	return nil
 }
 
 // Client returns an HTTP client that trusts the server.

@@ -161,6 +161,8 @@ func (m Message) Validate() error {
 			bad("Attachments[%d].Name: is no file name", i)
 		case strings.ContainsAny(a.Name, `/\"<>`) || strings.ContainsFunc(a.Name, unicode.IsControl):
 			bad("Attachments[%d].Name: contains a path separator, a quote, an angle bracket or a control character", i)
+		case len(a.Name) > 255:
+			bad("Attachments[%d].Name: is longer than 255 bytes", i)
 		case names[a.Name]:
 			bad("Attachments[%d].Name: %q is there twice", i, a.Name)
 		}

@@ -3,14 +3,17 @@ package email
 import (
 	"bytes"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
 	"mime"
 	netmail "net/mail"
 	"path/filepath"
+	"slices"
 	"strings"
 	texttemplate "text/template"
+	"unicode/utf8"
 
 	"github.com/wneessen/go-mail"
 
@@ -67,12 +70,12 @@ func (n *Notifier) build(m notify.Message) (id string, body []byte, err error) {
 	if n.replyTo != nil {
 		msg.ReplyToMailAddress(n.replyTo)
 	}
-	msg.Subject(m.Title)
+	setHeader(msg, mail.HeaderSubject, m.Title)
 	msg.SetMessageIDWithValue(id)
 	msg.SetDateWithValue(m.Time)
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: vacation notices stay away
 	if m.CorrelationID != "" {
-		msg.SetGenHeader("X-Correlation-ID", m.CorrelationID)
+		setHeader(msg, "X-Correlation-ID", m.CorrelationID)
 	}
 	if m.Severity >= notify.SeverityError {
 		msg.SetImportance(mail.ImportanceHigh)
@@ -95,6 +98,26 @@ func (n *Notifier) build(m notify.Message) (id string, body []byte, err error) {
 		return "", nil, n.fail("render", notify.ErrInvalid, err)
 	}
 	return "<" + id + ">", out.Bytes(), nil
+}
+
+// setHeader sets a header field to text of ours, at most 250 bytes of it; the whole stands in the body. The library leaves
+// ASCII as it is, which is wrong for a word longer than a line may be, and for text that looks encoded.
+func setHeader(msg *mail.Msg, name mail.Header, text string) {
+	text = notify.Truncate(text, 250)
+	if !strings.Contains(text, "=?") && !slices.ContainsFunc(strings.Fields(text), func(w string) bool { return len(w) > 60 }) {
+		msg.SetGenHeader(name, text)
+		return
+	}
+	var words []string
+	for text != "" {
+		n := min(45, len(text)) // 75 characters, encoded
+		for !utf8.ValidString(text[:n]) {
+			n--
+		}
+		words = append(words, "=?UTF-8?B?"+base64.StdEncoding.EncodeToString([]byte(text[:n]))+"?=")
+		text = text[n:]
+	}
+	msg.SetGenHeaderPreformatted(name, strings.Join(words, "\r\n "))
 }
 
 func contentType(a notify.Attachment) string {

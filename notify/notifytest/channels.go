@@ -11,7 +11,7 @@ import (
 )
 
 var slackChannel = channel{
-	name: "slack", path: "/services/T0000/B0000/", check: checkSlack,
+	name: "slack", path: "/services/T0000/B0000/", check: CheckSlack,
 	reply: func(s *HTTPServer, w http.ResponseWriter, r *http.Request, p *Post) {
 		if r.URL.Path != "/api/chat.postMessage" {
 			switch {
@@ -51,7 +51,7 @@ var slackChannel = channel{
 }
 
 var teamsChannel = channel{
-	name: "teams", path: "/workflows/", query: "/triggers/manual/paths/invoke?api-version=1&sig=s3cr3t-signature", check: checkTeams,
+	name: "teams", path: "/workflows/", query: "/triggers/manual/paths/invoke?api-version=1&sig=s3cr3t-signature", check: CheckTeams,
 	reply: func(_ *HTTPServer, w http.ResponseWriter, r *http.Request, p *Post) {
 		switch {
 		case len(p.Body) > teamsMaxBytes:
@@ -105,9 +105,9 @@ func (p *problems) strict(at string, body []byte, v any) bool {
 	return true
 }
 
-// checkSlack holds a message against the limits of the Block Kit reference, for the blocks header, section,
-// divider, context and rich_text.
-func checkSlack(body []byte) []string {
+// CheckSlack holds what would be posted to Slack against the limits of the Block Kit reference, for the blocks header,
+// section, divider, context and rich_text, and returns what is wrong with it. A mention, such as <!here>, is wrong too.
+func CheckSlack(body []byte) []string {
 	var p problems
 	var m struct {
 		Channel     string            `json:"channel"`
@@ -254,9 +254,9 @@ func (p *problems) slackBlock(at string, raw json.RawMessage) {
 // teamsMaxBytes is the documented limit for what is posted to Teams.
 const teamsMaxBytes = 28 << 10
 
-// checkTeams holds a message against the envelope of workflow webhooks and the adaptive card schema 1.4, for the
-// elements TextBlock, RichTextBlock, FactSet and ActionSet.
-func checkTeams(body []byte) []string {
+// CheckTeams holds what would be posted to Teams against its 28 KB, the envelope of workflow webhooks and the adaptive card
+// schema 1.4, for the elements TextBlock, RichTextBlock, FactSet and ActionSet, and returns what is wrong with it.
+func CheckTeams(body []byte) []string {
 	var p problems
 	if len(body) > teamsMaxBytes {
 		p.add("message", "has %d bytes, over %d", len(body), teamsMaxBytes)

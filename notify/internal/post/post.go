@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -265,5 +266,5 @@ func duration(s float64) time.Duration {
 	if !(s > 0 && s < 1e9) {
 		return 0
 	}
-	return time.Duration(s * float64(time.Second))
+	return time.Duration(math.Round(s*1000)) * time.Millisecond
 }

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,13 +20,13 @@ import (
 // by shift.
 func generate(w io.Writer, n, shift int) error {
 	b := bufio.NewWriterSize(w, 1<<20)
-	b.WriteString(`{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[{"tool":{"driver":{"name":"bench","version":"1.0.0","informationUri":"https://example.org","rules":[`)
-	const rules, files = 500, 2000
+	b.WriteString(`{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[{"tool":{"driver":{"name":"bench","fullName":"bench 1.0.0","version":"1.0.0","informationUri":"https://example.org","rules":[`)
+	rules, files := min(500, n), min(2000, n)
 	for i := range rules {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(b, `{"id":"BENCH%04d","name":"Rule%d","shortDescription":{"text":"Rule number %d of the benchmark"},"helpUri":"https://example.org/rules/%d","defaultConfiguration":{"level":"warning"},"properties":{"security-severity":"%d.%d","tags":["security","external/cwe/cwe-%03d"]}}`, i, i, i, i, i%10, i%7, i%120+1)
+		fmt.Fprintf(b, `{"id":"BENCH%04d","name":"BenchmarkRule%d","shortDescription":{"text":"Rule number %d of the benchmark."},"fullDescription":{"text":"What the rule looks for."},"help":{"text":"What to do."},"helpUri":"https://example.org/rules/%d","defaultConfiguration":{"level":"warning"},"properties":{"security-severity":"%d.%d","tags":["security","external/cwe/cwe-%03d"]}}`, i, i, i, i, i%10, i%7, i%120+1)
 	}
 	b.WriteString(`]}},"artifacts":[`)
 	for i := range files {
@@ -50,34 +51,38 @@ func generate(w io.Writer, n, shift int) error {
 	return b.Flush()
 }
 
+// benchDir holds the files of the benchmarks; they are made when the first benchmark asks.
+var benchDir string
+
 // bigFiles makes the two files of the benchmarks once: 50,000 results and about 52 MB each, the second with
 // every line moved by two.
 var bigFiles = sync.OnceValues(func() ([2]string, error) {
 	var paths [2]string
-	dir, err := os.MkdirTemp("", "waybill-bench-")
-	if err != nil {
+	var err error
+	if benchDir, err = os.MkdirTemp("", "waybill-bench-"); err != nil {
 		return paths, err
 	}
 	for i := range paths {
-		paths[i] = filepath.Join(dir, fmt.Sprintf("%d.sarif", i))
-		f, err := os.Create(paths[i])
-		if err != nil {
-			return paths, err
-		}
-		if err := generate(f, 50_000, 2*i); err != nil {
-			return paths, err
-		}
-		if err := f.Close(); err != nil {
+		paths[i] = filepath.Join(benchDir, fmt.Sprintf("%d.sarif", i))
+		if err := generateFile(paths[i], 50_000, 2*i); err != nil {
 			return paths, err
 		}
 	}
 	return paths, nil
 })
 
+func generateFile(path string, n, shift int) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(generate(f, n, shift), f.Close())
+}
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if paths, err := bigFiles(); err == nil && paths[0] != "" {
-		os.RemoveAll(filepath.Dir(paths[0]))
+	if benchDir != "" {
+		os.RemoveAll(benchDir)
 	}
 	os.Exit(code)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"iter"
+	"slices"
 )
 
 // Dedupe returns a source in which findings that are the same stand once: those of equal [Identity], in runs
@@ -64,12 +65,9 @@ type deduped struct {
 }
 
 func (d *deduped) add(key uint64, by SaidBy) {
-	for _, have := range d.said[key] {
-		if have == by {
-			return
-		}
+	if !slices.Contains(d.said[key], by) {
+		d.said[key] = append(d.said[key], by)
 	}
-	d.said[key] = append(d.said[key], by)
 }
 
 func (d *deduped) Head() Head { return d.source.Head() }

@@ -167,7 +167,7 @@ func parseSARIF(ctx context.Context, data []byte, o *Options) (*Report, error) {
 
 func readAll(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
 	var buf bytes.Buffer
-	n, err := io.Copy(&buf, io.LimitReader(contextReader{ctx, r}, limit+1))
+	n, err := io.Copy(&buf, io.LimitReader(contextReader{func() error { return context.Cause(ctx) }, r}, limit+1))
 	if err != nil {
 		return nil, &Error{Op: "read", Err: err}
 	}
@@ -177,13 +177,14 @@ func readAll(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// contextReader stops reading when a context has ended.
 type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+	ended func() error
+	r     io.Reader
 }
 
 func (c contextReader) Read(p []byte) (int, error) {
-	if err := context.Cause(c.ctx); err != nil {
+	if err := c.ended(); err != nil {
 		return 0, err
 	}
 	return c.r.Read(p)
@@ -236,8 +237,7 @@ func (o *Options) maxValueBytes() int64 {
 
 // pathCause drops operation and path, which the error around says already.
 func pathCause(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
 		return p.Err
 	}
 	return err

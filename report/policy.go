@@ -265,8 +265,8 @@ func keepWorst(list []Decision, d Decision) []Decision {
 		return append(list, d)
 	}
 	mildest := len(list) - 1
-	for i := len(list) - 1; i >= 0; i-- {
-		if worry(list[i].Severity) < worry(list[mildest].Severity) {
+	for i, have := range slices.Backward(list) {
+		if worry(have.Severity) < worry(list[mildest].Severity) {
 			mildest = i
 		}
 	}

@@ -25,6 +25,7 @@ type document struct {
 	size     int64
 	maxValue int64
 	opts     *Options
+	hasRuns  bool
 	members  []span // of the log, without runs
 	runs     []*sarifRun
 	unplaced []Unplaced
@@ -73,16 +74,16 @@ type baseURI struct{ uri, base string }
 // limitReader counts what a decoder has read and not yet used, so that no single value fills the memory, and
 // stops at the end of the context.
 type limitReader struct {
-	ctx  context.Context
-	r    io.Reader
-	dec  *jsontext.Decoder
-	base int64
-	n    int64
-	max  int64
+	ended func() error // the cause when the context ended
+	r     io.Reader
+	dec   *jsontext.Decoder
+	base  int64
+	n     int64
+	max   int64
 }
 
 func (l *limitReader) Read(p []byte) (int, error) {
-	if err := context.Cause(l.ctx); err != nil {
+	if err := l.ended(); err != nil {
 		return 0, err
 	}
 	if l.n-l.dec.InputOffset() > l.max {
@@ -95,19 +96,18 @@ func (l *limitReader) Read(p []byte) (int, error) {
 
 // decoder reads the part of the document from a byte on.
 func (d *document) decoder(ctx context.Context, from, to int64) *jsontext.Decoder {
-	l := &limitReader{ctx: ctx, r: io.NewSectionReader(d.ra, from, to-from), base: from, max: d.maxValue}
+	l := &limitReader{ended: func() error { return context.Cause(ctx) }, r: io.NewSectionReader(d.ra, from, to-from), base: from, max: d.maxValue}
 	l.dec = jsontext.NewDecoder(l, jsontext.AllowDuplicateNames(true))
 	return l.dec
 }
 
 // fail turns an error of a decoder that began at base into ours.
 func (d *document) fail(op string, base int64, err error) error {
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return &Error{Op: op, Subject: d.name, Kind: own.Kind, Err: own.Err}
 	}
-	var syn *jsontext.SyntacticError
-	if !errors.As(err, &syn) {
+	syn, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
 		return &Error{Op: op, Subject: d.name, Err: err}
 	}
 	where := fmt.Sprintf("at byte %d", base+syn.ByteOffset)
@@ -168,7 +168,7 @@ func (d *document) index(ctx context.Context) error {
 			if runs {
 				d.count("", "member runs repeated", 1)
 			}
-			runs = true
+			runs, d.hasRuns = true, true
 			if dec.PeekKind() != '[' {
 				return dec.SkipValue()
 			}

@@ -379,6 +379,11 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
 func (run *sarifRun) own(f *Finding, v []byte) {
 	for name, value := range rawjson.Members(v) {
 		switch string(name) {
+		case "place": // the line, or even the path, was put in because it must be there
+			f.Location.StartLine, f.Location.EndLine = 0, 0
+			if rawjson.Text(value) == "target" {
+				f.Location.Path = ""
+			}
 		case "category":
 			f.Category = Category(rawjson.Text(value))
 		case "severity":

@@ -194,8 +194,12 @@ func validURI(s string) bool {
 
 // escapeURI writes a path as a URI reference.
 func escapeURI(p string) string {
-	u := url.URL{Path: p}
-	return strings.TrimPrefix(u.EscapedPath(), "./")
+	escaped := (&url.URL{Path: p}).EscapedPath()
+	// A colon in the first segment would end a scheme.
+	if first, rest, _ := strings.Cut(escaped, "/"); strings.Contains(first, ":") {
+		escaped = strings.ReplaceAll(first, ":", "%3A") + escaped[len(escaped)-len(rest)-min(1, len(escaped)-len(first)):]
+	}
+	return escaped
 }
 
 func appendName(dst, name []byte, first *bool) []byte {

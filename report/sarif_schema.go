@@ -18,7 +18,7 @@ import (
 const sarifSchema = `
 log $schema:u version!:=2.1.0 runs!:[run] inlineExternalProperties:[externalProperties]
 address absoluteAddress:i relativeAddress:i length:i kind:s name:s fullyQualifiedName:s offsetFromParent:i index:>addresses parentIndex:>addresses
-artifact description:@message location:@artifactLocation parentIndex:>artifacts offset:i length:i roles:[s] mimeType:s contents:@artifactContent encoding:s sourceLanguage:s hashes:{s} lastModifiedTimeUtc:t
+artifact description:@message location:@artifactLocation parentIndex:>artifacts offset:i length:i roles:[=analysisTarget|attachment|responseFile|resultFile|standardStream|tracedFile|unmodified|modified|added|deleted|renamed|uncontrolled|driver|extension|translation|taxonomy|policy|referencedOnCommandLine|memoryContents|directory|userSpecifiedConfiguration|toolSpecifiedConfiguration|debugOutputFile|conversionSource|externalPropertyFile|repositoryRoot] mimeType:s contents:@artifactContent encoding:s sourceLanguage:s hashes:{s} lastModifiedTimeUtc:t
 artifactChange artifactLocation!:@artifactLocation replacements!:[replacement]
 artifactContent text:s binary:s rendered:@multiformatMessageString
 artifactLocation uri:u uriBaseId:s index:>artifacts description:@message
@@ -54,7 +54,7 @@ reportingDescriptorReference/notification id:s index:>notifications guid:s toolC
 reportingDescriptorReference/taxon id:s index:i guid:s toolComponent:@toolComponentReference/taxonomy
 reportingDescriptorReference/related id:s index:>rules guid:s toolComponent:@toolComponentReference/taxonomy
 reportingDescriptorRelationship target!:@reportingDescriptorReference/related kinds:[s] description:@message
-result ruleId:s ruleIndex:>rules rule:@reportingDescriptorReference/rule kind:=notApplicable|pass|fail|review|open|informational level:=none|note|warning|error message!:@message analysisTarget:@artifactLocation locations:[location] guid:s correlationGuid:s occurrenceCount:i partialFingerprints:{s} fingerprints:{s} stacks:[stack] codeFlows:[codeFlow] graphs:[graph] graphTraversals:[graphTraversal] relatedLocations:[location] suppressions:[suppression] baselineState:=new|unchanged|updated|absent rank:n attachments:[attachment] hostedViewerUri:u workItemUris:[s] provenance:@resultProvenance fixes:[fix] taxa:[reportingDescriptorReference/taxon] webRequest:@webRequest webResponse:@webResponse
+result ruleId:s ruleIndex:>rules rule:@reportingDescriptorReference/rule kind:=notApplicable|pass|fail|review|open|informational level:=none|note|warning|error message!:@message analysisTarget:@artifactLocation locations:[location] guid:s correlationGuid:s occurrenceCount:i partialFingerprints:{s} fingerprints:{s} stacks:[stack] codeFlows:[codeFlow] graphs:[graph] graphTraversals:[graphTraversal] relatedLocations:[location] suppressions:[suppression] baselineState:=new|unchanged|updated|absent rank:n attachments:[attachment] hostedViewerUri:u workItemUris:[u] provenance:@resultProvenance fixes:[fix] taxa:[reportingDescriptorReference/taxon] webRequest:@webRequest webResponse:@webResponse
 resultProvenance firstDetectionTimeUtc:t lastDetectionTimeUtc:t firstDetectionRunGuid:s lastDetectionRunGuid:s invocationIndex:>invocations conversionSources:[physicalLocation]
 run tool!:@tool invocations:[invocation] conversion:@conversion language:s versionControlProvenance:[versionControlDetails] originalUriBaseIds:{artifactLocation} artifacts:[artifact] logicalLocations:[logicalLocation] graphs:[graph] results:[result] automationDetails:@runAutomationDetails runAggregates:[runAutomationDetails] baselineGuid:s redactionTokens:[s] defaultEncoding:s defaultSourceLanguage:s newlineSequences:[s] columnKind:=utf16CodeUnits|unicodeCodePoints externalPropertyFileReferences:@externalPropertyFileReferences threadFlowLocations:[threadFlowLocation] taxonomies:[toolComponent] addresses:[address] translations:[toolComponent] policies:[toolComponent] webRequests:[webRequest] webResponses:[webResponse] specialLocations:@specialLocations
 runAutomationDetails description:@message id:s guid:s correlationGuid:s
@@ -66,7 +66,7 @@ threadFlow id:s message:@message initialState:{multiformatMessageString} immutab
 threadFlowLocation index:>threadFlowLocations location:@location stack:@stack kinds:[s] taxa:[reportingDescriptorReference/taxon] module:s state:{multiformatMessageString} nestingLevel:i executionOrder:i executionTimeUtc:t importance:=important|essential|unimportant webRequest:@webRequest webResponse:@webResponse
 tool driver!:@toolComponent extensions:[toolComponent]
 tool/foreign driver!:p extensions:p
-toolComponent guid:s name!:s organization:s product:s productSuite:s shortDescription:@multiformatMessageString fullDescription:@multiformatMessageString fullName:s version:s semanticVersion:s dottedQuadFileVersion:s releaseDateUtc:s downloadUri:u informationUri:u globalMessageStrings:{multiformatMessageString} notifications:[reportingDescriptor] rules:[reportingDescriptor] taxa:[reportingDescriptor] locations:[artifactLocation] language:s contents:[s] isComprehensive:b localizedDataSemanticVersion:s minimumRequiredLocalizedDataSemanticVersion:s associatedComponent:@toolComponentReference/any translationMetadata:@translationMetadata supportedTaxonomies:[toolComponentReference/taxonomy]
+toolComponent guid:s name!:s organization:s product:s productSuite:s shortDescription:@multiformatMessageString fullDescription:@multiformatMessageString fullName:s version:s semanticVersion:s dottedQuadFileVersion:s releaseDateUtc:s downloadUri:u informationUri:u globalMessageStrings:{multiformatMessageString} notifications:[reportingDescriptor] rules:[reportingDescriptor] taxa:[reportingDescriptor] locations:[artifactLocation] language:s contents:[=localizedData|nonLocalizedData] isComprehensive:b localizedDataSemanticVersion:s minimumRequiredLocalizedDataSemanticVersion:s associatedComponent:@toolComponentReference/any translationMetadata:@translationMetadata supportedTaxonomies:[toolComponentReference/taxonomy]
 toolComponentReference/extension name:s index:>extensions guid:s
 toolComponentReference/taxonomy name:s index:>taxonomies guid:s
 toolComponentReference/any name:s index:i guid:s
@@ -78,20 +78,20 @@ webResponse index:>webResponses protocol:s version:s statusCode:i reasonPhrase:s
 
 // objectType is one object of the schema.
 type objectType struct {
-	name    string
-	members map[string]*memberType
+	name     string
+	members  map[string]*memberType
+	required []string
 	// deep says that somewhere in it stands something the writer may change: an index or a location.
 	deep bool
 }
 
 // memberType is the type of a member: kind as in the notation, with the brackets of lists and maps in form.
 type memberType struct {
-	form     byte // '[', '{' or 0
-	kind     byte // s u t i n b p = @ >
-	object   *objectType
-	enum     []string
-	list     string // what '>' counts into
-	required bool
+	form   byte // '[', '{' or 0
+	kind   byte // s u t i n b p = @ >
+	object *objectType
+	enum   []string
+	list   string // what '>' counts into
 }
 
 var sarifTypes = sync.OnceValue(func() map[string]*objectType {
@@ -104,10 +104,13 @@ var sarifTypes = sync.OnceValue(func() map[string]*objectType {
 	for _, line := range lines {
 		name, members, _ := strings.Cut(line, " ")
 		for field := range strings.FieldsSeq(members) {
-			name2, notation, _ := strings.Cut(field, ":")
+			member, notation, _ := strings.Cut(field, ":")
 			m := parseMemberType(notation, types)
-			name2, m.required = strings.CutSuffix(name2, "!")
-			types[name].members[name2] = m
+			member, required := strings.CutSuffix(member, "!")
+			types[name].members[member] = m
+			if required {
+				types[name].required = append(types[name].required, member)
+			}
 		}
 	}
 	// Deep is what reaches an index or a location; repeat until nothing changes, since types refer to
@@ -130,7 +133,7 @@ func parseMemberType(notation string, types map[string]*objectType) *memberType 
 	if c := notation[0]; c == '[' || c == '{' {
 		m.form = c
 		notation = notation[1 : len(notation)-1]
-		if len(notation) > 1 {
+		if len(notation) > 1 && notation[0] != '=' {
 			notation = "@" + notation
 		}
 	}

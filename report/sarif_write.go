@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
 )
@@ -25,21 +28,19 @@ const sarifSchemaURI = "https://json.schemastore.org/sarif-2.1.0.json"
 //
 // Errors are those of the source and of w; then the output is not whole.
 func WriteSARIF(ctx context.Context, w io.Writer, s Source) error {
-	out := &sarifWriter{ctx: ctx, w: bufio.NewWriterSize(w, 256<<10), source: s}
-	out.log()
+	out := &sarifWriter{w: bufio.NewWriterSize(w, 256<<10), source: s}
+	out.log(ctx)
 	if err := out.w.Flush(); err != nil && out.err == nil {
 		out.err = err
 	}
-	var own *Error
-	if out.err != nil && !errors.As(out.err, &own) {
-		return &Error{Op: "write", Subject: "SARIF", Err: out.err}
+	if _, ok := errors.AsType[*Error](out.err); ok || out.err == nil {
+		return out.err
 	}
-	return out.err
+	return &Error{Op: "write", Subject: "SARIF", Err: out.err}
 }
 
 // sarifWriter keeps the first error and does nothing after it.
 type sarifWriter struct {
-	ctx    context.Context
 	w      *bufio.Writer
 	source Source
 	buf    []byte
@@ -58,14 +59,14 @@ func (o *sarifWriter) bytes(b []byte) {
 	}
 }
 
-func (o *sarifWriter) log() {
+func (o *sarifWriter) log(ctx context.Context) {
 	o.raw(`{"$schema":"` + sarifSchemaURI + `","version":"2.1.0","runs":[`)
 	head := o.source.Head()
 	for i := range head.Runs {
 		if i > 0 {
 			o.raw(",")
 		}
-		o.run(i, &head.Runs[i])
+		o.run(ctx, i, &head.Runs[i])
 	}
 	o.raw("]")
 	// Members of the log beside the runs: properties, and what other versions of the world put there.
@@ -113,7 +114,7 @@ type runOut struct {
 	ruleAt map[string]int
 }
 
-func (o *sarifWriter) run(i int, head *Run) {
+func (o *sarifWriter) run(ctx context.Context, i int, head *Run) {
 	r := &runOut{head: head, from: map[*sarifRun]*rewriter{}, ruleAt: map[string]int{}}
 	r.runs = slices.Concat(head.sarif, head.old)
 	o.raw("{")
@@ -121,19 +122,19 @@ func (o *sarifWriter) run(i int, head *Run) {
 	case len(r.runs) == 0:
 		o.header(r)
 	case len(r.runs) == 1 && head.rules == nil && head.limits == nil:
-		o.copyHeader(r, r.runs[0])
+		o.copyHeader(ctx, r, r.runs[0])
 	default:
-		o.joinHeaders(r)
+		o.joinHeaders(ctx, r)
 	}
-	o.results(i, r)
+	o.results(ctx, i, r)
 	o.raw("}")
 }
 
-func (o *sarifWriter) results(i int, r *runOut) {
+func (o *sarifWriter) results(ctx context.Context, i int, r *runOut) {
 	// A run without results must not come out as one that found nothing.
 	absent := len(r.runs) > 0 && !slices.ContainsFunc(r.runs, func(s *sarifRun) bool { return len(s.results) > 0 })
 	first := true
-	for f, err := range ofRun(o.ctx, o.source, i, needAll) {
+	for f, err := range ofRun(ctx, o.source, i, needAll) {
 		if err != nil {
 			if o.err == nil {
 				o.err = err
@@ -163,6 +164,7 @@ func (o *sarifWriter) results(i int, r *runOut) {
 func (o *sarifWriter) header(r *runOut) {
 	b := append(o.buf[:0], `"tool":{"driver":{"name":`...)
 	b = rawjson.AppendString(b, toolName(r.head.Tool))
+	b = appendText(b, "fullName", strings.TrimSpace(toolName(r.head.Tool)+" "+r.head.Version))
 	b = appendText(b, "version", r.head.Version)
 	if validURI(r.head.InformationURI) {
 		b = appendText(b, "informationUri", r.head.InformationURI)
@@ -212,20 +214,16 @@ func (r *runOut) appendRule(b []byte, rule *Rule, first *bool) []byte {
 	*first = false
 	b = append(b, `{"id":`...)
 	b = rawjson.AppendString(b, rule.ID)
-	b = appendText(b, "name", rule.Name)
-	for _, m := range []struct{ name, text string }{{"shortDescription", rule.Title}, {"fullDescription", rule.Description}} {
-		if m.text != "" {
-			b = append(b, `,"`+m.name+`":{"text":`...)
-			b = append(rawjson.AppendString(b, m.text), '}')
-		}
-	}
+	// GitHub and Azure DevOps refuse rules without any of these; the nearest text stands in for a missing one.
+	title := cmp.Or(rule.Title, rule.Name, rule.ID)
+	description := cmp.Or(rule.Description, title)
+	help := cmp.Or(rule.Help, description)
+	b = appendText(b, "name", cmp.Or(rule.Name, friendlyName(rule)))
+	b = appendMulti(b, "shortDescription", title, "")
+	b = appendMulti(b, "fullDescription", description, "")
+	b = appendMulti(b, "help", help, rule.Help)
 	if rule.Level != LevelUnset {
 		b = append(b, `,"defaultConfiguration":{"level":"`+rule.Level.String()+`"}`...)
-	}
-	if rule.Help != "" {
-		b = append(b, `,"help":{"text":`...)
-		b = rawjson.AppendString(b, rule.Help)
-		b = append(appendText(b, "markdown", rule.Help), '}')
 	}
 	if rule.HelpURI != "" && validURI(rule.HelpURI) && strings.Contains(rule.HelpURI, ":") {
 		b = appendText(b, "helpUri", rule.HelpURI)
@@ -255,6 +253,29 @@ func (r *runOut) appendRule(b []byte, rule *Rule, first *bool) []byte {
 		b = appendText(b, "security-severity", score)
 	}
 	return append(b, `}}`...)
+}
+
+func appendMulti(b []byte, name, text, markdown string) []byte {
+	b = append(b, `,"`+name+`":{"text":`...)
+	b = rawjson.AppendString(b, text)
+	return append(appendText(b, "markdown", markdown), '}')
+}
+
+// friendlyName makes a name like HardCodedPassword, which must not be the id again, of the title or the id.
+func friendlyName(rule *Rule) string {
+	var b strings.Builder
+	for word := range strings.FieldsFuncSeq(cmp.Or(rule.Title, rule.ID), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if b.Len() > 60 {
+			break
+		}
+		first, size := utf8.DecodeRuneInString(word)
+		b.WriteRune(unicode.ToUpper(first))
+		b.WriteString(word[size:])
+	}
+	if name := b.String(); name != "" && name != rule.ID {
+		return name
+	}
+	return b.String() + "Rule"
 }
 
 // ruleScore is the score by which GitHub sorts; for a severity known by word only, one within its band.
@@ -331,7 +352,7 @@ func appendRunProperties(b []byte, head *Run, have [][]byte, seen Status) []byte
 }
 
 // copyHeader writes a run that comes from one run of a document as that has it.
-func (o *sarifWriter) copyHeader(r *runOut, run *sarifRun) {
+func (o *sarifWriter) copyHeader(ctx context.Context, r *runOut, run *sarifRun) {
 	w := &rewriter{run: run, norm: newNormalizer(run.doc.opts)}
 	r.from[run] = w
 	for i, rule := range run.components[0].rules {
@@ -360,7 +381,7 @@ func (o *sarifWriter) copyHeader(r *runOut, run *sarifRun) {
 		case isBulk(m.name):
 			o.raw(`,"` + m.name + `":[`)
 			first := true
-			o.elements(w, m, &first, nil)
+			o.elements(ctx, w, m, &first, nil)
 			o.raw("]")
 		default:
 			o.member(run.doc, m)
@@ -379,12 +400,12 @@ func (o *sarifWriter) bags(run *sarifRun, m span, bags [][]byte) [][]byte {
 }
 
 // elements copies the elements of a list of a run, one by one, those for which keep is nil or true.
-func (o *sarifWriter) elements(w *rewriter, m span, first *bool, keep func(i int, v []byte) bool) {
+func (o *sarifWriter) elements(ctx context.Context, w *rewriter, m span, first *bool, keep func(i int, v []byte) bool) {
 	if o.err != nil {
 		return
 	}
 	t := sarifTypes()["run"].members[m.name]
-	dec := w.run.doc.decoder(o.ctx, m.from, m.to)
+	dec := w.run.doc.decoder(ctx, m.from, m.to)
 	i := 0
 	_, err := array(dec, func() error {
 		v, err := dec.ReadValue()
@@ -414,12 +435,12 @@ func (o *sarifWriter) elements(w *rewriter, m span, first *bool, keep func(i int
 }
 
 // joinHeaders writes the header of a run that comes from several runs.
-func (o *sarifWriter) joinHeaders(r *runOut) {
+func (o *sarifWriter) joinHeaders(ctx context.Context, r *runOut) {
 	for _, run := range r.runs {
 		r.from[run] = &rewriter{run: run, norm: newNormalizer(run.doc.opts), lists: map[string][]int32{}, bases: map[string]string{}, limits: r.head.limits}
 	}
 	o.joinTools(r)
-	o.joinArtifacts(r)
+	o.joinArtifacts(ctx, r)
 	o.joinBases(r)
 	var bags [][]byte
 	done := map[string]bool{"artifacts": true, "originalUriBaseIds": true}
@@ -434,7 +455,7 @@ func (o *sarifWriter) joinHeaders(r *runOut) {
 	}
 	// Lists are written after all of them are numbered, since they refer to each other.
 	for _, name := range lists {
-		o.writeList(r, name)
+		o.writeList(ctx, r, name)
 	}
 	for _, run := range r.runs {
 		for _, m := range run.members {
@@ -562,7 +583,7 @@ func (o *sarifWriter) joinTools(r *runOut) {
 }
 
 // joinArtifacts writes each artifact once, by its location.
-func (o *sarifWriter) joinArtifacts(r *runOut) {
+func (o *sarifWriter) joinArtifacts(ctx context.Context, r *runOut) {
 	at := map[string]int32{}
 	fresh := map[*sarifRun][]bool{}
 	for _, run := range r.runs {
@@ -588,7 +609,7 @@ func (o *sarifWriter) joinArtifacts(r *runOut) {
 	for _, run := range r.runs {
 		for _, m := range run.members {
 			if m.name == "artifacts" {
-				o.elements(r.from[run], m, &first, func(i int, _ []byte) bool { return i < len(fresh[run]) && fresh[run][i] })
+				o.elements(ctx, r.from[run], m, &first, func(i int, _ []byte) bool { return i < len(fresh[run]) && fresh[run][i] })
 				break
 			}
 		}
@@ -605,14 +626,13 @@ func (o *sarifWriter) joinBases(r *runOut) {
 		renamed := map[string]string{}
 		for _, id := range run.sortedBases() {
 			if was, ok := have[id]; ok && was != run.bases[id] {
-				name := id
 				for n := 2; ; n++ {
-					name = id + "-" + strconv.Itoa(n)
+					name := id + "-" + strconv.Itoa(n)
 					if was, ok := have[name]; !ok || was == run.bases[id] {
+						renamed[id] = name
 						break
 					}
 				}
-				renamed[id] = name
 			}
 		}
 		w.bases = renamed
@@ -670,7 +690,7 @@ func (o *sarifWriter) numberList(r *runOut, name string) {
 	}
 }
 
-func (o *sarifWriter) writeList(r *runOut, name string) {
+func (o *sarifWriter) writeList(ctx context.Context, r *runOut, name string) {
 	opened, first := false, true
 	for _, run := range r.runs {
 		for _, m := range run.members {
@@ -679,7 +699,7 @@ func (o *sarifWriter) writeList(r *runOut, name string) {
 					o.raw(`,"` + name + `":[`)
 					opened = true
 				}
-				o.elements(r.from[run], m, &first, nil)
+				o.elements(ctx, r.from[run], m, &first, nil)
 				break
 			}
 		}
@@ -828,7 +848,7 @@ func (r *runOut) newResult(b []byte, f *Finding) []byte {
 		message = f.Rule
 	}
 	b = append(rawjson.AppendString(b, message), '}')
-	b = appendLocation(b, &f.Location)
+	b = appendLocation(b, &f.Location, r.head)
 	b = append(b, `,"partialFingerprints":`...)
 	b = appendFingerprints(b, nil, f)
 	b = appendText(b, "baselineState", string(f.State))
@@ -841,47 +861,49 @@ func (r *runOut) newResult(b []byte, f *Finding) []byte {
 	return append(b, '}')
 }
 
-func appendLocation(b []byte, l *Location) []byte {
-	if l.Path == "" && l.Logical == "" {
-		return append(b, `,"locations":[]`...)
+// appendLocation writes the location. A finding about the whole target stands at the target: GitHub and Azure
+// DevOps refuse a result that is nowhere.
+func appendLocation(b []byte, l *Location, run *Run) []byte {
+	uri := cmp.Or(l.Path, run.Target, toolName(run.Tool))
+	if !strings.Contains(uri, "://") || !validURI(uri) {
+		uri = escapeURI(uri)
 	}
-	b = append(b, `,"locations":[{`...)
-	sep := ""
-	if l.Path != "" {
-		uri := l.Path
-		if !strings.Contains(uri, "://") || !validURI(uri) {
-			uri = escapeURI(l.Path)
-		}
-		b = append(b, `"physicalLocation":{"artifactLocation":{"uri":`...)
-		b = append(rawjson.AppendString(b, uri), '}')
-		if l.StartLine > 0 {
-			b = append(b, `,"region":{"startLine":`...)
-			b = strconv.AppendInt(b, int64(l.StartLine), 10)
-			for _, m := range []struct {
-				name string
-				n    int
-			}{{"startColumn", l.StartColumn}, {"endLine", l.EndLine}, {"endColumn", l.EndColumn}} {
-				// An end before the start is worse than none.
-				if m.n <= 0 || m.name == "endLine" && m.n < l.StartLine || m.name == "endColumn" && (l.StartColumn == 0 || l.EndLine <= l.StartLine && m.n < l.StartColumn) {
-					continue
-				}
-				b = append(b, `,"`+m.name+`":`...)
-				b = strconv.AppendInt(b, int64(m.n), 10)
-			}
-			if l.Snippet != "" {
-				b = append(b, `,"snippet":{"text":`...)
-				b = append(rawjson.AppendString(b, l.Snippet), '}')
-			}
-			b = append(b, '}')
-		}
-		b = append(b, '}')
-		sep = ","
-	}
+	b = append(b, `,"locations":[{"physicalLocation":{"artifactLocation":{"uri":`...)
+	b = append(rawjson.AppendString(b, uri), '}')
+	b = appendRegion(b, l)
+	b = append(b, '}')
 	if l.Logical != "" {
-		b = append(b, sep+`"logicalLocations":[{"fullyQualifiedName":`...)
+		b = append(b, `,"logicalLocations":[{"fullyQualifiedName":`...)
 		b = append(rawjson.AppendString(b, l.Logical), `}]`...)
 	}
 	return append(b, `}]`...)
+}
+
+// appendRegion writes the region: the first line where none is known, since viewers show it there anyway and
+// the rules of Azure DevOps want one.
+func appendRegion(b []byte, l *Location) []byte {
+	b = append(b, `,"region":{"startLine":`...)
+	b = strconv.AppendInt(b, int64(max(1, l.StartLine)), 10)
+	number := func(name string, n int) {
+		b = append(append(append(b, `,"`...), name...), `":`...)
+		b = strconv.AppendInt(b, int64(n), 10)
+	}
+	end := max(l.EndLine, l.StartLine)
+	if l.StartColumn > 0 {
+		number("startColumn", l.StartColumn)
+	}
+	if l.EndLine > 0 {
+		number("endLine", end)
+	}
+	// An end before the start is worse than none.
+	if l.EndColumn > 0 && l.StartColumn > 0 && (end > l.StartLine || l.EndColumn >= l.StartColumn) {
+		number("endColumn", l.EndColumn)
+	}
+	if l.Snippet != "" {
+		b = append(b, `,"snippet":{"text":`...)
+		b = append(rawjson.AppendString(b, l.Snippet), '}')
+	}
+	return append(b, '}')
 }
 
 // appendFingerprints writes the fingerprints a result has, then ours.
@@ -993,6 +1015,12 @@ func appendProperties(b, have []byte, f *Finding) []byte {
 
 func appendOwn(b []byte, f *Finding) []byte {
 	if f.sarif == nil {
+		switch { // see appendLocation
+		case f.Location.Path == "":
+			b = appendText(b, "place", "target")
+		case f.Location.StartLine == 0:
+			b = appendText(b, "place", "file")
+		}
 		b = appendText(b, "category", string(f.Category))
 		b = appendText(b, "severity", f.Severity.String())
 		b = appendText(b, "severityFrom", f.SeverityFrom)

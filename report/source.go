@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"maps"
 	"os"
 	"strconv"
 	"unicode/utf16"
@@ -64,7 +65,7 @@ func readSource(root, path string) *sourceFile {
 		return nil
 	}
 	s := &sourceFile{data: data, lines: []int{0}}
-	for i := 0; i < len(data); i++ {
+	for i := range data {
 		if data[i] == '\n' || data[i] == '\r' && (i+1 == len(data) || data[i+1] != '\n') {
 			s.lines = append(s.lines, i+1)
 		}
@@ -119,9 +120,7 @@ func (t *sourceTree) fingerprint(f *Finding) {
 		return
 	}
 	fp := make(map[string]string, len(f.Fingerprints)+1)
-	for k, v := range f.Fingerprints {
-		fp[k] = v
-	}
+	maps.Copy(fp, f.Fingerprints)
 	fp[lineHashKey] = src.hashes[line-1]
 	f.Fingerprints = fp
 }

@@ -3,7 +3,6 @@ package report_test
 import (
 	"context"
 	"iter"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -29,10 +28,7 @@ func (cancelled) All(context.Context) iter.Seq2[report.Finding, error] {
 func big(t *testing.T, n int) *report.File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "big.sarif")
-	f, err := os.Create(path)
-	require.NoError(t, err)
-	require.NoError(t, generate(f, n, 0))
-	require.NoError(t, f.Close())
+	require.NoError(t, generateFile(path, n, 0))
 	s, err := report.OpenSARIF(t.Context(), path, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })

@@ -347,7 +347,7 @@ func TestSchemas(t *testing.T) {
 	}
 	names := func(v any) []string {
 		var list []string
-		for f := range fields(reflect.TypeOf(v)) {
+		for f := range reflect.TypeOf(v).Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if f.IsExported() && name != "-" && name != "" {
 				list = append(list, name)
@@ -380,14 +380,4 @@ func TestSchemas(t *testing.T) {
 	assert.Equal(t, names(report.SuppressionEntry{}), keys(entry))
 	sub := parse(string(parse(report.FindingSchema()).Properties["location"]))
 	assert.Equal(t, names(report.Location{}), keys(sub))
-}
-
-func fields(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
-				return
-			}
-		}
-	}
 }

@@ -23,6 +23,7 @@ type Spec struct {
 	Packages []string // main packages; each becomes a binary named after the package's last element
 	LDFlags  string   // {version} stands for the module's version, {semver} for the same without its v
 	Env      []string // added to the build's environment, such as CGO_ENABLED=0
+	NPM      *NPM     // where it comes from instead, when it is not built from a module
 }
 
 // Tool is a tool that has been built.
@@ -71,6 +72,12 @@ func (s Spec) Build(ctx context.Context, log io.Writer) (tool *Tool, built bool,
 		return nil, false, err
 	}
 	defer os.RemoveAll(tmp)
+	if s.NPM != nil {
+		if err := s.NPM.unpack(ctx, tmp, log); err != nil {
+			return nil, false, fmt.Errorf("fetching %s %s: %w", s.Name, tool.Version, err)
+		}
+		return tool, true, os.Rename(tmp, tool.Dir)
+	}
 	args := []string{"build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w " + s.ldflags(tool.Version), "-o", tmp + string(filepath.Separator)}
 	cmd := s.command(ctx, append(args, s.Packages...)...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -83,11 +90,15 @@ func (s Spec) Build(ctx context.Context, log io.Writer) (tool *Tool, built bool,
 // locate says where the tool's binaries are or would be: a place that changes with its version, its
 // dependencies and its build flags.
 func (s Spec) locate() (*Tool, error) {
-	dir, err := s.dir()
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
 	}
-	cache, err := os.UserCacheDir()
+	if s.NPM != nil {
+		dir := filepath.Join(cache, "waybill", "tools", s.Name, s.NPM.Version)
+		return &Tool{Name: s.Name, Version: s.NPM.Version, Dir: dir, Path: filepath.Join(dir, s.NPM.Program)}, nil
+	}
+	dir, err := s.dir()
 	if err != nil {
 		return nil, err
 	}

@@ -128,7 +128,7 @@ func kubernetes(component string) Spec {
 // Tools returns every tool, those that are quick to build first.
 func Tools() []Spec {
 	return []Spec{
-		Gofumpt, GolangciLint,
+		Gofumpt, GolangciLint, Multitool,
 		Gitleaks, Distribution, Crane, Toxiproxy, Kustomize, Helm, Buildx, BuildKit,
 		Vault, Trivy,
 		KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl, Kwok, ArgoCD33, ArgoCD214,

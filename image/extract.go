@@ -252,15 +252,15 @@ func (x *extraction) parent(dir string) (string, error) {
 	if x.last[0] == dir && x.last[1] != "" {
 		return x.last[1], nil
 	}
-	real, err := x.realDir(dir)
-	if err == nil && real != "." {
-		err = unsafe(x.root.MkdirAll(real, 0o755))
+	found, err := x.realDir(dir)
+	if err == nil && found != "." {
+		err = unsafe(x.root.MkdirAll(found, 0o755))
 	}
 	if err != nil {
 		return "", err
 	}
-	x.last = [2]string{dir, real}
-	return real, nil
+	x.last = [2]string{dir, found}
+	return found, nil
 }
 
 // realDir follows the links on the way to a directory as the image means them: an absolute one starts at the

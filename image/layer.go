@@ -29,20 +29,25 @@ type layer struct {
 // writeLayer makes a layer of files in one pass: each file is read once, and on the way to the store the
 // archive is hashed, compressed on all cores and hashed again.
 func writeLayer(ctx context.Context, s *store, files []File, mtime time.Time) (layer, error) {
+	return compressLayer(s, func(w io.Writer) error { return writeTar(ctx, w, files, mtime) })
+}
+
+// compressLayer stores what write writes, an archive.
+func compressLayer(s *store, write func(io.Writer) error) (layer, error) {
 	blob, err := s.create()
 	if err != nil {
 		return layer{}, err
 	}
 	defer blob.discard()
 	gz, diffID := newGzipWriter(blob), sha256.New()
-	err = writeTar(ctx, io.MultiWriter(diffID, gz), files, mtime)
+	err = write(io.MultiWriter(diffID, gz))
 	if cerr := gz.Close(); err == nil { // ends its goroutines, so also after an error
 		err = cerr
 	}
-	if err != nil {
-		return layer{}, err
+	if err == nil {
+		err = blob.commit()
 	}
-	if err := blob.commit(); err != nil {
+	if err != nil {
 		return layer{}, err
 	}
 	return layer{

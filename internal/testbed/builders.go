@@ -1,0 +1,59 @@
+package testbed
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// BuildKitd starts a BuildKit daemon of its own and returns its address. It needs root.
+func BuildKitd(tb TB) string {
+	tb.Helper()
+	Debian(tb, "runc", "runc")
+	program := Require(tb, BuildKit).Path
+	dir := shortDir(tb)
+	address := "unix://" + filepath.Join(dir, "s")
+	cmd := exec.Command(program, "--root", filepath.Join(dir, "root"), "--addr", address,
+		"--oci-worker=true", "--containerd-worker=false", "--oci-worker-net=host")
+	StartProcess(tb, "buildkitd", cmd, Listens("unix", filepath.Join(dir, "s")))
+	return address
+}
+
+// Dockerd starts a Docker engine of its own, without networks for containers, and returns what DOCKER_HOST
+// must be. It needs root.
+func Dockerd(tb TB) string {
+	tb.Helper()
+	program, client := Debian(tb, "docker.io", "dockerd", "/usr/sbin/dockerd"), DockerClient(tb)
+	dir := shortDir(tb)
+	host := "unix://" + filepath.Join(dir, "s")
+	cmd := exec.Command(program, "--data-root", filepath.Join(dir, "root"), "--exec-root", filepath.Join(dir, "exec"),
+		"-H", host, "-p", filepath.Join(dir, "pid"), "--bridge=none", "--iptables=false")
+	StartProcess(tb, "dockerd", cmd, func(ctx context.Context) error {
+		return exec.CommandContext(ctx, client, "-H", host, "version").Run()
+	})
+	return host
+}
+
+// DockerClient returns the path of the docker command.
+func DockerClient(tb TB) string {
+	tb.Helper()
+	return Debian(tb, "docker.io", "docker")
+}
+
+// DebianRegistry starts Debian's build of the distribution registry, version 2.8, as [Registry] does.
+func DebianRegistry(tb TB) string {
+	tb.Helper()
+	return startRegistry(tb, Debian(tb, "docker-registry", "docker-registry"))
+}
+
+// shortDir is a temporary directory whose name leaves room for a socket's, which may have 108 bytes.
+func shortDir(tb TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "tb")
+	if err != nil {
+		tb.Fatalf("testbed: %v", err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

@@ -174,10 +174,16 @@ func (h *host) credentials(ctx context.Context) (Login, error) {
 		return Login{}, nil
 	}
 	l, err := h.client.opts.Keychain.Login(ctx, h.name)
-	if err != nil {
-		return Login{}, fail(ErrDenied, "login for %s: %w", h.name, err)
+	if err == nil {
+		return l, nil
 	}
-	return l, nil
+	if e, ok := errors.AsType[*Error](err); ok {
+		return Login{}, e // a keychain of this module has classified it
+	}
+	if ctx.Err() != nil {
+		return Login{}, ctx.Err()
+	}
+	return Login{}, fail(ErrDenied, "login for %s: %w", h.name, err)
 }
 
 // fetchToken asks the token server that the registry named.

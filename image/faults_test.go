@@ -156,7 +156,7 @@ func TestClient_Push_sharedBlobs(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, p.Refs, 4)
 	count := map[image.BlobStatus]int{}
-	for _, b := range p.Layers {
+	for _, b := range p.Blobs {
 		count[b.Status]++
 	}
 	assert.Equal(t, map[image.BlobStatus]int{image.BlobUploaded: 2, image.BlobMounted: 4}, count)
@@ -174,7 +174,7 @@ func TestClient_Push_progress(t *testing.T) {
 	last := map[string]image.Progress{}
 	p, err := client(t, nil).Push(t.Context(), l, []string{reg.Host() + "/app:1"}, &image.PushOptions{Progress: func(p image.Progress) { last[p.Digest] = p }})
 	require.NoError(t, err)
-	for _, b := range p.Layers {
+	for _, b := range p.Blobs {
 		assert.Equal(t, image.Progress{Repository: reg.Host() + "/app", Digest: b.Digest, Bytes: b.Bytes, Total: b.Bytes}, last[b.Digest])
 	}
 }

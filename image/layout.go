@@ -205,6 +205,22 @@ func (l *Layout) MediaType() string { return string(l.root.MediaType) }
 // Platforms are those of the images, "os/arch[/variant]", in the order of the index.
 func (l *Layout) Platforms() []string { return slices.Clone(l.platforms) }
 
+// Blob is a configuration or layer of an image.
+type Blob struct {
+	Digest    string // "sha256:…"
+	Bytes     int64
+	MediaType string
+}
+
+// Blobs are the configurations and layers of all images, each once, in the order of the manifests.
+func (l *Layout) Blobs() []Blob {
+	var blobs []Blob
+	for _, d := range blobsOf(l.nodes) {
+		blobs = append(blobs, Blob{Digest: d.Digest.String(), Bytes: d.Size, MediaType: string(d.MediaType)})
+	}
+	return blobs
+}
+
 // Config is the configuration of the image for a platform; "" takes the only one.
 func (l *Layout) Config(ctx context.Context, platform string) (*v1.ConfigFile, error) {
 	_, c, err := l.image(ctx, platform)

@@ -32,7 +32,7 @@ type Pushed struct {
 	Digest    string       // of the image or index, "sha256:…"
 	Platforms []string     // of its images
 	Refs      []PushedRef  // one per reference given, in that order
-	Layers    []PushedBlob // one per blob and repository: configs and layers, in the order of the manifests
+	Blobs     []PushedBlob // one per blob and repository: configs and layers, in the order of the manifests
 }
 
 // PushedRef is what became of one reference.
@@ -159,7 +159,7 @@ func (t *transfer) run(ctx context.Context, refs []reference) (*Pushed, error) {
 			if err != nil {
 				return nil, err
 			}
-			p.Layers = append(p.Layers, blobs...)
+			p.Blobs = append(p.Blobs, blobs...)
 		}
 		if p.Refs[i].Status == RefUnchanged {
 			continue

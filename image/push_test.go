@@ -54,8 +54,8 @@ func TestClient_Push(t *testing.T) {
 			assert.Equal(t, l.Digest(), p.Digest)
 			assert.Equal(t, []string{"linux/amd64"}, p.Platforms)
 			assert.Equal(t, image.RefCreated, p.Refs[0].Status)
-			require.Len(t, p.Layers, 2)
-			for _, b := range p.Layers {
+			require.Len(t, p.Blobs, 2)
+			for _, b := range p.Blobs {
 				assert.Equal(t, image.BlobUploaded, b.Status)
 			}
 

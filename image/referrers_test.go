@@ -77,11 +77,11 @@ func TestClient_Copy(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, l.Digest(), got.Digest)
 	assert.Equal(t, []string{"linux/amd64"}, got.Platforms)
-	assert.Equal(t, image.BlobUploaded, got.Layers[0].Status)
+	assert.Equal(t, image.BlobUploaded, got.Blobs[0].Status)
 
 	got, err = c.Copy(t.Context(), p.Ref, from.Host()+"/other:1", nil)
 	require.NoError(t, err)
-	assert.Equal(t, image.BlobMounted, got.Layers[0].Status)
+	assert.Equal(t, image.BlobMounted, got.Blobs[0].Status)
 
 	from.Fail(imagetest.Fault{Method: "GET", Path: "/blobs/", Corrupt: true, Times: -1})
 	_, err = c.Copy(t.Context(), p.Ref, to.Host()+"/fresh:1", nil)

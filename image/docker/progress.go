@@ -183,8 +183,8 @@ func (e *events) lastWords() string {
 	defer e.mu.Unlock()
 	var words []string
 	for _, line := range e.text {
-		if strings.HasPrefix(line, "ERROR: ") {
-			words = append(words, strings.TrimPrefix(line, "ERROR: "))
+		if said, ok := strings.CutPrefix(line, "ERROR: "); ok {
+			words = append(words, said)
 		}
 	}
 	if len(words) == 0 {

@@ -20,7 +20,7 @@ type grant struct {
 
 // authorized reports whether a request may pass; when not it has been answered with a challenge.
 func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
-	if s.opts.User == "" {
+	if s.opts.User == "" && s.opts.Azure == nil {
 		return true
 	}
 	needs := needed(r)
@@ -49,7 +49,7 @@ func (s *Server) challenge(w http.ResponseWriter, needs []string) {
 
 func (s *Server) isUser(r *http.Request) bool {
 	user, password, ok := r.BasicAuth()
-	return ok && user == s.opts.User && subtle.ConstantTimeCompare([]byte(password), []byte(s.opts.Password)) == 1
+	return ok && s.opts.User != "" && user == s.opts.User && subtle.ConstantTimeCompare([]byte(password), []byte(s.opts.Password)) == 1
 }
 
 // needed are the scopes a request wants.
@@ -75,6 +75,13 @@ func (s *Server) granted(token string, needs []string) bool {
 	return g != nil && time.Now().Before(g.expires) && !slices.ContainsFunc(needs, func(n string) bool { return !slices.Contains(g.scopes, n) })
 }
 
+func (s *Server) isRefreshToken(t string) bool {
+	if s.opts.Azure != nil && isAzureToken(t, "refresh", s.Host()) {
+		return true
+	}
+	return s.opts.IdentityToken != "" && subtle.ConstantTimeCompare([]byte(t), []byte(s.opts.IdentityToken)) == 1
+}
+
 // ExpireTokens makes every token handed out so far worthless, as if its time had come.
 func (s *Server) ExpireTokens() {
 	s.mu.Lock()
@@ -90,8 +97,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	allowed := s.isUser(r)
 	if r.Method == http.MethodPost {
-		allowed = s.opts.IdentityToken != "" && r.PostFormValue("grant_type") == "refresh_token" &&
-			subtle.ConstantTimeCompare([]byte(r.PostFormValue("refresh_token")), []byte(s.opts.IdentityToken)) == 1
+		allowed = r.PostFormValue("grant_type") == "refresh_token" && s.isRefreshToken(r.PostFormValue("refresh_token"))
 	}
 	if !allowed {
 		writeError(w, refuse(http.StatusUnauthorized, "UNAUTHORIZED", "wrong login"))

@@ -118,7 +118,9 @@ func (s *Server) serve(rw http.ResponseWriter, r *http.Request) {
 		broken = false
 		return
 	}
-	if r.URL.Path == "/token" && s.opts.Token {
+	if s.serveAzure(w, r) {
+		broken = w.cut
+	} else if r.URL.Path == "/token" && s.opts.Token {
 		s.token(w, r)
 	} else if s.authorized(w, r) {
 		if err := s.handle(w, r); err != nil {

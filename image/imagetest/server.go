@@ -42,6 +42,8 @@ type Options struct {
 	// IdentityToken is accepted by the token server as an OAuth 2 refresh token, beside the password.
 	IdentityToken string
 
+	Azure *Azure // logins as Azure Container Registry has them; implies Token
+
 	ImmutableTags bool // a tag that exists is not moved (409)
 	NoReferrers   bool // as registries from before version 1.1 of the specification
 	NoMount       bool // a mount is answered with an upload session
@@ -83,7 +85,7 @@ func Start(o *Options) (*Server, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	if o.Token && o.User == "" {
+	if o.Token && o.User == "" && o.Azure == nil {
 		return nil, errors.New("imagetest: Options.Token needs a User")
 	}
 	var lc net.ListenConfig
@@ -94,6 +96,9 @@ func Start(o *Options) (*Server, error) {
 	s := &Server{
 		opts: *o, ln: ln, stop: make(chan struct{}),
 		repos: map[string]*repo{}, sessions: map[string]*session{}, tokens: map[string]*grant{},
+	}
+	if o.Azure != nil {
+		s.opts.Token = true
 	}
 	if s.opts.TokenTTL == 0 {
 		s.opts.TokenTTL = 5 * time.Minute

@@ -1,0 +1,273 @@
+// Package junit writes a report as JUnit XML, which every CI system shows: the tests, and the findings as
+// tests that failed.
+//
+// Tests keep their suites. Each run of a scanner is a suite of its own, with a failed case for each open
+// finding and a skipped one for each that is suppressed; findings that are absent are left out. A run that
+// did not complete has a case with an error, and a run without findings one that passed, so that it shows
+// that the scanner ran.
+//
+// # Errors
+//
+// [Write] returns errors of type [*report.Error]: that of the source, of the context, or of the writer.
+package junit
+
+import (
+	"bufio"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/waybill-dev/waybill/report"
+)
+
+// Options says what is written. The zero value means tests and findings.
+type Options struct {
+	SkipTests    bool
+	SkipFindings bool
+}
+
+// Write writes the report. Findings are streamed. o may be nil.
+func Write(ctx context.Context, w io.Writer, s report.Source, o *Options) error {
+	if o == nil {
+		o = &Options{}
+	}
+	out := &writer{w: bufio.NewWriterSize(w, 64<<10)}
+	out.raw(xml.Header + "<testsuites>\n")
+	head := s.Head()
+	if head.Tests != nil && !o.SkipTests {
+		for i := range head.Tests.Suites {
+			out.suite(&head.Tests.Suites[i])
+		}
+	}
+	if !o.SkipFindings {
+		if err := out.findings(ctx, s, head.Runs); err != nil {
+			return failed(err)
+		}
+	}
+	out.raw("</testsuites>\n")
+	if err := out.w.Flush(); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+func failed(err error) error {
+	if e := (*report.Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	return &report.Error{Op: "write", Subject: "JUnit XML", Err: err}
+}
+
+// writer writes XML by hand, since encoding/xml cannot stream what it does not hold. The first error of the
+// underlying writer stays in the buffer and comes back from Flush.
+type writer struct{ w *bufio.Writer }
+
+func (w *writer) raw(s string) { _, _ = w.w.WriteString(s) }
+
+// text escapes s for elements and attributes; characters that XML cannot hold become U+FFFD.
+func (w *writer) text(s string) { _ = xml.EscapeText(w.w, []byte(s)) }
+
+func (w *writer) attr(name, value string) {
+	if value == "" {
+		return
+	}
+	w.raw(" " + name + `="`)
+	w.text(value)
+	w.raw(`"`)
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
+
+func (w *writer) open(name string, c report.TestCounts, d time.Duration) {
+	w.raw("  <testsuite")
+	w.attr("name", name)
+	w.raw(fmt.Sprintf(` tests="%d" failures="%d" errors="%d" skipped="%d"`, c.Total, c.Failed, c.Errors, c.Skipped))
+	w.attr("time", seconds(d))
+}
+
+func (w *writer) suite(s *report.TestSuite) {
+	counts := s.Counts()
+	w.open(s.Name, counts, s.Duration)
+	if !s.Started.IsZero() {
+		w.attr("timestamp", s.Started.UTC().Format("2006-01-02T15:04:05"))
+	}
+	w.raw(">\n")
+	for i := range s.Cases {
+		w.testcase(&s.Cases[i], s.Name)
+	}
+	if counts.Total > len(s.Cases) { // the suite broke though no case of it did
+		w.testcase(&report.TestCase{Name: s.Name, Status: report.TestError, Message: oneLine(s.Message), Detail: s.Message}, s.Name)
+	}
+	w.raw("  </testsuite>\n")
+}
+
+func (w *writer) testcase(c *report.TestCase, suite string) {
+	w.raw("    <testcase")
+	w.attr("name", c.Name)
+	if c.Class == "" {
+		w.attr("classname", suite)
+	} else {
+		w.attr("classname", c.Class)
+	}
+	w.attr("file", c.File)
+	if c.Line > 0 {
+		w.attr("line", fmt.Sprint(c.Line))
+	}
+	w.attr("time", seconds(c.Duration))
+	var element string
+	switch c.Status {
+	case report.TestPassed:
+		w.raw("/>\n")
+		return
+	case report.TestSkipped:
+		element = "skipped"
+	case report.TestFailed:
+		element = "failure"
+	default:
+		element = "error"
+	}
+	w.raw(">\n      <" + element)
+	w.attr("message", c.Message)
+	if c.Detail == "" {
+		w.raw("/>\n")
+	} else {
+		w.raw(">")
+		w.text(c.Detail)
+		w.raw("</" + element + ">\n")
+	}
+	w.raw("    </testcase>\n")
+}
+
+func oneLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return s
+}
+
+// findings writes a suite for each run. A source need not yield them run by run, so they are counted first,
+// and read once more for each run only when they come mixed.
+func (w *writer) findings(ctx context.Context, s report.Source, runs []report.Run) error {
+	counts := make([]report.TestCounts, len(runs))
+	sorted, last := true, 0
+	for f, err := range s.All(ctx) {
+		if err != nil {
+			return err
+		}
+		if f.Run < last {
+			sorted = false
+		}
+		last = f.Run
+		count(&counts[f.Run], &f)
+	}
+	suite := -1 // that is open
+	closeUpTo := func(run int) {
+		for ; suite < run; suite++ {
+			if suite >= 0 {
+				w.raw("  </testsuite>\n")
+			}
+			if next := suite + 1; next < len(runs) {
+				w.run(&runs[next], counts[next])
+			}
+		}
+	}
+	write := func(only int) error {
+		for f, err := range s.All(ctx) {
+			if err != nil {
+				return err
+			}
+			if only < 0 || f.Run == only {
+				closeUpTo(f.Run)
+				w.finding(&f)
+			}
+		}
+		return nil
+	}
+	if sorted {
+		if err := write(-1); err != nil {
+			return err
+		}
+	} else {
+		for i := range runs {
+			if err := write(i); err != nil {
+				return err
+			}
+		}
+	}
+	closeUpTo(len(runs))
+	return nil
+}
+
+func count(c *report.TestCounts, f *report.Finding) {
+	switch {
+	case f.State == report.StateAbsent:
+	case f.Suppressed != nil:
+		c.Total++
+		c.Skipped++
+	default:
+		c.Total++
+		c.Failed++
+	}
+}
+
+// run opens the suite of a run, and says in it how the run ended where no finding does.
+func (w *writer) run(r *report.Run, c report.TestCounts) {
+	broken := r.Status != report.StatusCompleted
+	empty := c.Total == 0
+	if broken {
+		c.Total++
+		c.Errors++
+	} else if empty {
+		c.Total++
+		c.Passed++
+	}
+	name := r.Tool
+	if r.Category != "" {
+		name += " " + r.Category
+	}
+	w.open(name, c, r.Finished.Sub(r.Started))
+	w.raw(">\n")
+	switch {
+	case broken:
+		w.testcase(&report.TestCase{Name: "the run completes", Status: report.TestError, Message: strings.TrimSpace(string(r.Status) + " " + r.Reason)}, r.Tool)
+	case empty:
+		w.testcase(&report.TestCase{Name: "nothing found", Status: report.TestPassed}, r.Tool)
+	}
+}
+
+func (w *writer) finding(f *report.Finding) {
+	if f.State == report.StateAbsent {
+		return
+	}
+	place := f.Location.Path
+	if f.Location.StartLine > 0 {
+		place = fmt.Sprintf("%s:%d", place, f.Location.StartLine)
+	}
+	if place == "" && f.Package != nil {
+		place = strings.TrimSpace(f.Package.Name + " " + f.Package.Installed)
+	}
+	if place == "" {
+		place = f.Location.Logical
+	}
+	c := report.TestCase{
+		Name: strings.TrimSpace(f.Rule + " " + place), Class: f.Tool, File: f.Location.Path, Line: f.Location.StartLine,
+		Status: report.TestFailed, Message: f.Severity.String() + ": " + oneLine(f.Message), Detail: detail(f, place),
+	}
+	if s := f.Suppressed; s != nil {
+		c.Status, c.Message, c.Detail = report.TestSkipped, "suppressed: "+oneLine(s.Reason), ""
+	}
+	w.testcase(&c, f.Tool)
+}
+
+func detail(f *report.Finding, place string) string {
+	lines := []string{f.Message, "at: " + place}
+	if f.Package != nil && f.Package.Fixed != "" {
+		lines = append(lines, "fixed in: "+f.Package.Fixed)
+	}
+	if f.HelpURI != "" {
+		lines = append(lines, "see: "+f.HelpURI)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/internal/tally"
@@ -45,7 +47,12 @@ func harmless(s string) string {
 			s = s[:i] + "##(" + s[i+len(prefix):]
 		}
 	}
-	return strings.ToValidUTF8(s, "\ufffd")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' || r == '\u2028' || r == '\u2029' {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
 }
 
 // message is what an annotation says about a finding.

@@ -36,21 +36,7 @@ type Options struct {
 	// on the page.
 	MaxFindings int
 	// Verdict is shown beside the title when it is set.
-	Verdict *Verdict
-}
-
-// Verdict is the answer of a gate.
-type Verdict struct {
-	Pass    bool
-	Reasons []string
-}
-
-// Word returns "pass" or "fail".
-func (v *Verdict) Word() string {
-	if v.Pass {
-		return "pass"
-	}
-	return "fail"
+	Verdict *report.Verdict
 }
 
 const (
@@ -131,7 +117,7 @@ type page struct {
 	Title                    string
 	Style                    template.CSS
 	ScriptHash               string
-	Verdict                  *Verdict
+	Verdict                  *report.Verdict
 	Broken                   []report.Run
 	Open, Suppressed, Absent int
 	Severities               []named

@@ -54,9 +54,9 @@ func page(t testing.TB, s report.Source, o *html.Options) string {
 }
 
 func TestWrite(t *testing.T) {
-	out := page(t, shop(t), &html.Options{Title: "Shop", Verdict: &html.Verdict{Reasons: []string{"1 critical finding"}}})
+	out := page(t, shop(t), &html.Options{Title: "Shop", Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: "1 critical finding"}}}})
 	golden.Check(t, "testdata/shop.html", []byte(out))
-	assert.Equal(t, out, page(t, shop(t), &html.Options{Title: "Shop", Verdict: &html.Verdict{Reasons: []string{"1 critical finding"}}}))
+	assert.Equal(t, out, page(t, shop(t), &html.Options{Title: "Shop", Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: "1 critical finding"}}}}))
 }
 
 func TestWrite_loadsNothing(t *testing.T) {
@@ -80,7 +80,7 @@ func TestWrite_hostile(t *testing.T) {
 		Coverage: &report.Coverage{Files: []report.FileCoverage{{Path: evil, Lines: []report.LineCoverage{{Number: 1}}}}},
 		Unplaced: []report.Unplaced{{Tool: evil, Reason: evil, Count: 1}},
 	}
-	out := page(t, r, &html.Options{Title: evil, Verdict: &html.Verdict{Reasons: []string{evil}}})
+	out := page(t, r, &html.Options{Title: evil, Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: evil}}}})
 	assert.NotContains(t, out, "<script>alert")
 	assert.NotContains(t, out, "<img")
 	assert.Equal(t, 2, strings.Count(out, "<script"))

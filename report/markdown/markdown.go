@@ -37,13 +37,7 @@ type Options struct {
 	// [CommentBytes]. Less than 1,000 is taken as 1,000.
 	MaxBytes int
 	// Verdict is shown below the title when it is set.
-	Verdict *Verdict
-}
-
-// Verdict is the answer of a gate.
-type Verdict struct {
-	Pass    bool
-	Reasons []string
+	Verdict *report.Verdict
 }
 
 const (
@@ -117,7 +111,7 @@ func (p *page) head(t *tally.Tally, o *Options) {
 		}
 		p.line("")
 		for _, r := range v.Reasons {
-			p.line("- %s", cell(r))
+			p.line("- %s", cell(r.String()))
 		}
 		if len(v.Reasons) > 0 {
 			p.line("")

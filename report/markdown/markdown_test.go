@@ -50,7 +50,7 @@ func write(t testing.TB, s report.Source, o *markdown.Options) string {
 }
 
 func TestWrite(t *testing.T) {
-	golden.Check(t, "testdata/shop.md", []byte(write(t, shop(t), &markdown.Options{Title: "Shop", Verdict: &markdown.Verdict{Reasons: []string{"1 critical finding"}}})))
+	golden.Check(t, "testdata/shop.md", []byte(write(t, shop(t), &markdown.Options{Title: "Shop", Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: "1 critical finding"}}}})))
 }
 
 func TestWrite_staysBelowTheCap(t *testing.T) {
@@ -84,7 +84,7 @@ func TestWrite_hostile(t *testing.T) {
 			Tests:    &report.Tests{Suites: []report.TestSuite{{Name: evil, Cases: []report.TestCase{{Name: evil, Status: report.TestFailed, Message: evil}}}}},
 			Unplaced: []report.Unplaced{{Tool: evil, Reason: evil, Count: 1}},
 		}
-		out := write(t, r, &markdown.Options{Title: evil, Verdict: &markdown.Verdict{Reasons: []string{evil}}})
+		out := write(t, r, &markdown.Options{Title: evil, Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: evil}}}})
 		for _, bad := range []string{"##vso[", "::error", "::stop", "<img", "<script", "](java", "![", "@every", "\u202e", "https://evil", "www.evil"} {
 			if strings.Contains(out, bad) && !inCode(out, bad) {
 				t.Errorf("%q lets %q through:\n%s", evil, bad, out)

@@ -16,6 +16,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,8 +179,9 @@ func (b *Outbox) Close() error {
 }
 
 // Send takes m for every target that it is for and returns when it is safely on disk; [Outbox.Run] or
-// [Outbox.Flush] delivers it. There is one result per target: Accepted with the reason "queued", or Dropped when m
-// was taken before or is not for the target. With an error nothing was taken.
+// [Outbox.Flush] delivers it. There is one result per target: Accepted with the reason "queued"; Dropped when m is
+// queued or was sent before, or is not for the target; NotSent when it was given up before. The error joins those
+// of the results; when there are no results nothing was taken.
 func (b *Outbox) Send(ctx context.Context, m notify.Message) ([]notify.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, b.fail("send to", notify.ErrUnavailable, err)
@@ -197,8 +199,10 @@ func (b *Outbox) Send(ctx context.Context, m notify.Message) ([]notify.Result, e
 			r := notify.Result{Target: t.Name, Key: m.Key}
 			if ok, why := t.Match.Matches(m); !ok {
 				r.Status, r.Reason = notify.Dropped, why
-			} else if state, ok := known(tx, t.Name, m.Key); ok {
-				r.Status, r.Reason, r.ID = notify.Dropped, string(state.State)+" before", state.ID
+			} else if k, ok := known(tx, t.Name, m.Key); ok && k.State == stateDead {
+				r.Status, r.Err = notify.NotSent, b.fail("send to", notify.ErrRejected, fmt.Errorf("it was given up for %s before; revive the dead letter", t.Name))
+			} else if ok {
+				r.Status, r.Reason, r.ID = notify.Dropped, string(k.State)+" before", k.ID
 			} else {
 				e := entry{Target: t.Name, Message: m, Created: now, Due: now}
 				if err := b.enqueue(tx, &e); err != nil {
@@ -215,14 +219,16 @@ func (b *Outbox) Send(ctx context.Context, m notify.Message) ([]notify.Result, e
 		return nil, err
 	}
 	b.hook("enqueued")
-	for _, r := range results {
+	errs := make([]error, len(results))
+	for i, r := range results {
 		b.lane(r.Target).knock()
+		errs[i] = r.Err
 	}
-	return results, nil
+	return results, errors.Join(errs...)
 }
 
-// Flush makes one round with every message that is due, all targets at once, and returns what came of each. A message
-// that another round may deliver stays queued; its result carries the error. Errors are joined.
+// Flush makes one round with every message that waits, due or not, all targets at once, and returns what came of each. A
+// message that another round may deliver stays queued; its result carries the error. Errors are joined.
 func (b *Outbox) Flush(ctx context.Context) ([]notify.Result, error) {
 	var (
 		wg      sync.WaitGroup
@@ -230,22 +236,24 @@ func (b *Outbox) Flush(ctx context.Context) ([]notify.Result, error) {
 		results []notify.Result
 		errs    []error
 	)
-	begun := time.Now()
 	for _, t := range b.f.Targets() {
 		wg.Go(func() {
-			for ctx.Err() == nil {
-				r, err := b.next(ctx, t.Name, begun)
-				mu.Lock()
-				if r != nil {
-					results = append(results, *r)
-					errs = append(errs, r.Err)
+			waiting, err := b.positions(t.Name)
+			for _, at := range waiting {
+				if ctx.Err() != nil || err != nil {
+					break
 				}
-				errs = append(errs, err)
-				mu.Unlock()
-				if r == nil || err != nil {
-					return
+				var r *notify.Result
+				r, err = b.round(ctx, t.Name, func(tx *bbolt.Tx) (*entry, error) { return get(tx, t.Name, at) })
+				if r != nil {
+					mu.Lock()
+					results, errs = append(results, *r), append(errs, r.Err)
+					mu.Unlock()
 				}
 			}
+			mu.Lock()
+			errs = append(errs, err)
+			mu.Unlock()
 		})
 	}
 	wg.Wait()
@@ -253,6 +261,20 @@ func (b *Outbox) Flush(ctx context.Context) ([]notify.Result, error) {
 		errs = append(errs, b.fail("flush", notify.ErrUnavailable, err))
 	}
 	return results, errors.Join(errs...)
+}
+
+func (b *Outbox) positions(target string) (list [][]byte, err error) {
+	err = b.view("read", func(tx *bbolt.Tx) error {
+		q := tx.Bucket(bucketQueue).Bucket([]byte(target))
+		if q == nil {
+			return nil
+		}
+		return q.ForEach(func(k, _ []byte) error {
+			list = append(list, bytes.Clone(k))
+			return nil
+		})
+	})
+	return list, err
 }
 
 // Run delivers until ctx ends, and then returns nil: what is not delivered stays queued. It returns an error when the
@@ -264,7 +286,13 @@ func (b *Outbox) Run(ctx context.Context) error {
 	for _, t := range b.f.Targets() {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				r, err := b.next(ctx, t.Name, time.Now())
+				r, err := b.round(ctx, t.Name, func(tx *bbolt.Tx) (*entry, error) {
+					e, err := first(tx, t.Name)
+					if e != nil && e.dueIn(time.Now()) > 0 {
+						e = nil
+					}
+					return e, err
+				})
 				if err != nil {
 					cancel(err)
 					return
@@ -318,16 +346,14 @@ func (l *lane) knock() {
 	}
 }
 
-// next makes one round with the first message of the target that was due at the given time; nil when there is none.
-func (b *Outbox) next(ctx context.Context, target string, due time.Time) (*notify.Result, error) {
+// round makes one round with the entry that pick finds; nil when it finds none.
+func (b *Outbox) round(ctx context.Context, target string, pick func(*bbolt.Tx) (*entry, error)) (*notify.Result, error) {
 	l := b.lane(target)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var e *entry
 	err := b.view("read", func(tx *bbolt.Tx) (err error) {
-		if e, err = first(tx, target); e != nil && e.dueIn(due) > 0 {
-			e = nil
-		}
+		e, err = pick(tx)
 		return err
 	})
 	if err != nil || e == nil {

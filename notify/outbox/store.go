@@ -170,6 +170,16 @@ func first(tx *bbolt.Tx, target string) (*entry, error) {
 	return e, json.Unmarshal(raw, e)
 }
 
+// get returns the entry of the target at the position, if it is still there.
+func get(tx *bbolt.Tx, target string, position []byte) (*entry, error) {
+	raw := tx.Bucket(bucketQueue).Bucket([]byte(target)).Get(position)
+	if raw == nil {
+		return nil, nil //nolint:nilnil // no entry is no error
+	}
+	e := &entry{}
+	return e, json.Unmarshal(raw, e)
+}
+
 // bury makes e a dead letter.
 func (b *Outbox) bury(tx *bbolt.Tx, e *entry, reason string) error {
 	e.Error = reason

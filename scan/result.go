@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/waybill-dev/waybill/report"
@@ -65,10 +66,8 @@ func StatusOf(r *report.Report) Status {
 	if c := r.Tests.Counts(); c.Failed+c.Errors > 0 {
 		return Findings
 	}
-	for _, f := range r.Findings {
-		if counts(f) {
-			return Findings
-		}
+	if slices.ContainsFunc(r.Findings, counts) {
+		return Findings
 	}
 	return Clean
 }

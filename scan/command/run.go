@@ -46,6 +46,16 @@ type Output struct {
 	Code   int    // exit code; what it means is the caller's to know
 	Stdout []byte // nil when Call.Out was given
 	Stderr string // the last 64 KiB of standard error, redacted
+
+	hide *strings.Replacer // nil when there are no secrets
+}
+
+// Redact returns b with the values of Call.Secrets replaced: for files the program wrote.
+func (o *Output) Redact(b []byte) []byte {
+	if o.hide == nil {
+		return b
+	}
+	return []byte(o.hide.Replace(string(b)))
 }
 
 const (
@@ -110,11 +120,11 @@ func (p *Program) Run(ctx context.Context, c Call) (*Output, error) {
 		return nil, fail(scan.ErrBroken, err, errText)
 	}
 	out := &Output{Code: cmd.ProcessState.ExitCode(), Stderr: errText}
+	if len(c.Secrets) > 0 {
+		out.hide = hide
+	}
 	if c.Out == nil {
-		out.Stdout = collected.Bytes()
-		if s := hide.Replace(string(out.Stdout)); len(c.Secrets) > 0 {
-			out.Stdout = []byte(s)
-		}
+		out.Stdout = out.Redact(collected.Bytes())
 	}
 	return out, nil
 }
@@ -158,10 +168,13 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 	return env, strings.NewReplacer(pairs...), nil
 }
 
-type tooMuch struct{ limit int64 }
+type tooMuch struct {
+	what  string
+	limit int64
+}
 
 func (e *tooMuch) Error() string {
-	return fmt.Sprintf("standard output went past the cap of %d bytes", e.limit)
+	return fmt.Sprintf("%s went past the cap of %d bytes", e.what, e.limit)
 }
 
 // capped passes on at most limit bytes; the first one more ends the program.
@@ -173,7 +186,7 @@ type capped struct {
 
 func (c *capped) Write(b []byte) (int, error) {
 	if int64(len(b)) > c.left {
-		err := &tooMuch{limit: c.limit}
+		err := &tooMuch{what: "standard output", limit: c.limit}
 		c.end(err)
 		return 0, err
 	}

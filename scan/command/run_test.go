@@ -99,7 +99,9 @@ func TestRun_arguments(t *testing.T) {
 func TestRun_exitCodesAreTheCallers(t *testing.T) {
 	out, err := program(t, "echo out; echo err >&2; exit 7").Run(t.Context(), command.Call{})
 	require.NoError(t, err)
-	assert.Equal(t, &command.Output{Code: 7, Stdout: []byte("out\n"), Stderr: "err\n"}, out)
+	assert.Equal(t, 7, out.Code)
+	assert.Equal(t, "out\n", string(out.Stdout))
+	assert.Equal(t, "err\n", out.Stderr)
 }
 
 func TestRun_input(t *testing.T) {
@@ -217,8 +219,10 @@ func awaitFile(t *testing.T, path string) (pid int) {
 
 func assertGone(t *testing.T, pid int) {
 	t.Helper()
-	assert.Eventually(t, func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH || zombie(pid) }, 5*time.Second, 5*time.Millisecond, "process %d lives on", pid)
+	assert.Eventually(t, func() bool { return gone(pid) }, 5*time.Second, 5*time.Millisecond, "process %d lives on", pid)
 }
+
+func gone(pid int) bool { return syscall.Kill(pid, 0) == syscall.ESRCH || zombie(pid) }
 
 // zombie reports whether a process is dead and only waits for its parent to notice.
 func zombie(pid int) bool {

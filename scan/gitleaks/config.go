@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/spf13/viper"
 	"github.com/zricethezav/gitleaks/v8/config"
+
+	"github.com/waybill-dev/waybill/scan/command"
 )
 
 const (
@@ -64,7 +65,7 @@ func (s *Scanner) loadRules(root string) (r *rules, own string, err error) {
 }
 
 func readConfig(path string) (configText, error) {
-	text, err := readFile(path, maxConfigBytes)
+	text, err := command.ReadFile(path, maxConfigBytes)
 	return configText{path: path, text: string(text)}, err
 }
 
@@ -261,16 +262,4 @@ func below(root, path string) string {
 		return ""
 	}
 	return filepath.ToSlash(rel)
-}
-
-// readFile reads a file of at most limit bytes.
-func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("%s is larger than the cap of %d bytes", path, limit)
-	}
-	return os.ReadFile(path)
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/zricethezav/gitleaks/v8/detect"
 	"github.com/zricethezav/gitleaks/v8/report"
 	"github.com/zricethezav/gitleaks/v8/sources"
+
+	"github.com/waybill-dev/waybill/scan/command"
 )
 
 const (
@@ -130,7 +132,7 @@ func (sr *search) file(ctx context.Context, path, symlink string, r io.Reader) e
 
 // addIgnored reads a .gitleaksignore: a fingerprint per line, comments after #.
 func (sr *search) addIgnored(path string) error {
-	b, err := readFile(path, maxIgnoreBytes)
+	b, err := command.ReadFile(path, maxIgnoreBytes)
 	if err != nil {
 		return err
 	}
@@ -180,7 +182,7 @@ func (k baselineKey) redacted() baselineKey {
 const redactedSecret = "REDACTED"
 
 func (sr *search) addBaseline(path string) error {
-	b, err := readFile(path, maxBaselineBytes)
+	b, err := command.ReadFile(path, maxBaselineBytes)
 	if err != nil {
 		return fmt.Errorf("baseline: %w", err)
 	}

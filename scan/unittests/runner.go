@@ -48,7 +48,7 @@ func NewRunner(o *RunnerOptions) (*Scanner, error) {
 		}
 	}
 	if o.Command != nil && (len(o.Command) == 0 || o.Command[0] == "") {
-		errs = append(errs, errors.New("Command has no program"))
+		errs = append(errs, errors.New("no program in Command"))
 	}
 	if len(errs) > 0 {
 		return nil, &scan.Error{Op: "new", Scanner: Name, Kind: scan.ErrConfig, Err: errors.Join(errs...)}

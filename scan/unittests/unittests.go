@@ -70,8 +70,7 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	}
 	out, err := s.test(ctx, t.Path)
 	if err != nil {
-		var se *scan.Error
-		if !errors.As(err, &se) {
+		if _, ok := errors.AsType[*scan.Error](err); !ok {
 			err = fail(scan.ErrBroken, err)
 		}
 		return nil, err

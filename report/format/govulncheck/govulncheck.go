@@ -15,7 +15,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report"
@@ -173,7 +175,7 @@ func (rd *reader) finding(g *finding) report.Finding {
 	switch g.depth() {
 	case 3:
 		f.Level = report.LevelError
-		f.Message += "; called: " + symbol(at)
+		f.Message += "; called: " + path(g.Trace)
 		f.Location = place(g.Trace)
 		f.Tags = []string{"called"}
 	case 2:
@@ -186,6 +188,19 @@ func (rd *reader) finding(g *finding) report.Finding {
 		f.Tags = []string{"required"}
 	}
 	return f
+}
+
+// path is the way from the caller's code to the flaw, the middle of a long one left out.
+func path(trace []frame) string {
+	const ends = 8
+	names := make([]string, len(trace))
+	for i, f := range trace {
+		names[len(trace)-1-i] = symbol(f)
+	}
+	if left := len(names) - 2*ends; left > 0 {
+		names = slices.Concat(names[:ends], []string{fmt.Sprintf("(%d more)", left)}, names[len(names)-ends:])
+	}
+	return strings.Join(names, " > ")
 }
 
 func symbol(f frame) string {

@@ -1,0 +1,196 @@
+package sonarqube
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waybill-dev/waybill/internal/retry"
+	"github.com/waybill-dev/waybill/scan"
+	"github.com/waybill-dev/waybill/scan/command"
+)
+
+// reportTasks are where builds leave report-task.txt: sonar-scanner, Maven, Gradle, .NET.
+var reportTasks = []string{".scannerwork/report-task.txt", "target/sonar/report-task.txt", "build/sonar/report-task.txt", ".sonarqube/out/.sonar/report-task.txt"}
+
+const maxReportTask = 64 << 10
+
+// analysis returns the server's task for the analysis of a target, made now or before.
+func (s *Scanner) analysis(ctx context.Context, t scan.Target) (task string, err error) {
+	if s.o.Analyze {
+		return s.analyze(ctx, t)
+	}
+	names := reportTasks
+	if s.o.ReportTask != "" {
+		names = []string{s.o.ReportTask}
+	}
+	for _, name := range names {
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(t.Path, filepath.FromSlash(name))
+		}
+		task, err := s.readTask(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		return task, err
+	}
+	return "", &scan.Error{
+		Op: "find analysis", Scanner: Name, Kind: scan.ErrTarget,
+		Err: fmt.Errorf("no report-task.txt (looked for %s): was the project analysed?", strings.Join(names, ", ")),
+	}
+}
+
+// readTask reads a report-task.txt: key=value lines, of which the task and the project matter. A file of
+// another project is an error: its verdict would be about something else.
+func (s *Scanner) readTask(path string) (string, error) {
+	fail := func(err error) error {
+		return &scan.Error{Op: "read " + filepath.Base(path), Scanner: Name, Kind: scan.ErrTarget, Err: err}
+	}
+	b, err := command.ReadFile(path, maxReportTask)
+	if err != nil {
+		return "", fail(err)
+	}
+	values := map[string]string{}
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	for lines.Scan() {
+		if k, v, ok := strings.Cut(strings.TrimSpace(lines.Text()), "="); ok {
+			values[k] = v
+		}
+	}
+	if lines.Err() != nil {
+		return "", fail(lines.Err())
+	}
+	if values["ceTaskId"] == "" {
+		return "", fail(errors.New("no ceTaskId: the file is not complete"))
+	}
+	if key := values["projectKey"]; key != s.o.ProjectKey {
+		return "", fail(fmt.Errorf("it is about the project %q, not %q", key, s.o.ProjectKey))
+	}
+	return values["ceTaskId"], nil
+}
+
+// analyze runs sonar-scanner.
+func (s *Scanner) analyze(ctx context.Context, t scan.Target) (string, error) {
+	prog, err := command.Tool{Name: "sonar-scanner", Path: s.o.Scanner, VersionArgs: []string{"--version"}, Min: "5.0"}.Find(ctx)
+	if err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp("", "waybill-sonar-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	metadata := filepath.Join(tmp, "report-task.txt")
+
+	out, err := prog.Run(ctx, command.Call{
+		Args: s.properties(metadata), Dir: t.Path, Env: s.o.Env,
+		Secrets: map[string]func(context.Context) (string, error){"SONAR_TOKEN": s.o.Token},
+	})
+	if err != nil {
+		return "", err
+	}
+	if out.Code != 0 {
+		return "", &scan.Error{
+			Op: "analyse", Scanner: Name, Kind: scan.ErrBroken, Err: fmt.Errorf("sonar-scanner: %s", exitText(out.Code)), Stderr: problemLines(out),
+		}
+	}
+	return s.readTask(metadata)
+}
+
+func (s *Scanner) properties(metadata string) []string {
+	p := map[string]string{
+		"sonar.working.directory": filepath.Join(filepath.Dir(metadata), "work"),
+	}
+	maps.Copy(p, s.o.Properties)
+	p["sonar.host.url"], p["sonar.projectKey"], p["sonar.scanner.metadataFilePath"] = s.base.String(), s.o.ProjectKey, metadata
+	for name, value := range map[string]string{
+		"sonar.branch.name": s.o.Branch, "sonar.pullrequest.key": s.o.PullRequest,
+		"sonar.pullrequest.branch": s.o.PullRequestBranch, "sonar.pullrequest.base": s.o.PullRequestBase,
+	} {
+		if value != "" {
+			p[name] = value
+		}
+	}
+	var args []string
+	for _, k := range slices.Sorted(maps.Keys(p)) {
+		args = append(args, "-D"+k+"="+p[k])
+	}
+	return args
+}
+
+func exitText(code int) string {
+	switch code {
+	case 1:
+		return "exit code 1, it did not start or broke"
+	case 2:
+		return "exit code 2, a property is missing or wrong"
+	case 3:
+		return "exit code 3, the analysis failed"
+	}
+	return fmt.Sprintf("exit code %d", code)
+}
+
+// problemLines finds what sonar-scanner says about its failure: it logs to standard output.
+func problemLines(out *command.Output) string {
+	var lines []string
+	for line := range strings.Lines(string(out.Stdout)) {
+		if strings.Contains(line, "ERROR") && !strings.Contains(line, "Re-run") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	lines = append(lines, strings.TrimSpace(out.Stderr))
+	return strings.TrimSpace(strings.Join(lines[max(0, len(lines)-20):], "\n"))
+}
+
+// processed is an analysis the server is done with.
+type processed struct {
+	ID       string
+	Warnings []string
+}
+
+// await asks until the server has processed an analysis.
+func (c *client) await(ctx context.Context, task string) (*processed, error) {
+	const path = "api/ce/task"
+	for pause := c.o.Poll; ; pause = min(pause*3/2, 5*time.Second) {
+		var doc struct {
+			Task struct {
+				Status, AnalysisID, ErrorMessage, ErrorType, ComponentKey string
+				Warnings                                                  []string
+			}
+		}
+		if err := c.call(ctx, path, url.Values{"id": {task}, "additionalFields": {"warnings"}}, &doc); err != nil {
+			return nil, err
+		}
+		switch tk := doc.Task; tk.Status {
+		case "SUCCESS":
+			if tk.AnalysisID == "" {
+				return nil, c.fail(path, scan.ErrOutput, errors.New("the task succeeded, but names no analysis"))
+			}
+			if tk.ComponentKey != "" && tk.ComponentKey != c.o.ProjectKey {
+				return nil, c.fail(path, scan.ErrTarget, fmt.Errorf("the task is about the project %q, not %q", tk.ComponentKey, c.o.ProjectKey))
+			}
+			return &processed{ID: tk.AnalysisID, Warnings: tk.Warnings}, nil
+		case "FAILED":
+			return nil, c.fail(path, scan.ErrBroken, fmt.Errorf("the server failed to process the analysis: %s", strings.Join(strings.Fields(tk.ErrorMessage), " ")))
+		case "CANCELED":
+			return nil, c.fail(path, scan.ErrBroken, errors.New("the analysis was cancelled on the server"))
+		case "PENDING", "IN_PROGRESS":
+			if err := retry.Sleep(ctx, pause); err != nil {
+				return nil, c.fail(path, scan.ErrUnavailable, fmt.Errorf("last seen %s: %w", tk.Status, err))
+			}
+		default:
+			return nil, c.fail(path, scan.ErrOutput, fmt.Errorf("unknown status %q of the task", tk.Status))
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package sonarqube
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/scan"
+)
+
+// gate is the verdict of a quality gate.
+type gate struct {
+	Status     string
+	Conditions []condition
+}
+
+type condition struct {
+	Status, MetricKey, Comparator, ErrorThreshold, ActualValue string
+}
+
+// gate asks for the verdict on one analysis: that of the branch could be a later one already.
+func (c *client) gate(ctx context.Context, analysis string) (*gate, error) {
+	const path = "api/qualitygates/project_status"
+	var doc struct{ ProjectStatus gate }
+	if err := c.call(ctx, path, url.Values{"analysisId": {analysis}}, &doc); err != nil {
+		return nil, err
+	}
+	switch doc.ProjectStatus.Status {
+	case "OK", "WARN", "ERROR", "NONE":
+		return &doc.ProjectStatus, nil
+	}
+	return nil, c.fail(path, scan.ErrOutput, fmt.Errorf("unknown status %q of the quality gate", doc.ProjectStatus.Status))
+}
+
+// exists makes sure that the server knows the branch or pull request. A search for issues does not: it finds
+// none in a branch that is not there.
+func (c *client) exists(ctx context.Context) error {
+	if c.o.Branch == "" && c.o.PullRequest == "" {
+		return nil
+	}
+	return c.call(ctx, "api/qualitygates/project_status", c.query("projectKey", c.o.ProjectKey), &struct{}{})
+}
+
+// addTo adds a finding for each condition that is not met, and one for a gate that failed without saying why.
+func (g *gate) addTo(ctx context.Context, r *report.Report) error {
+	if g.Status != "ERROR" {
+		return nil
+	}
+	before := len(r.Findings)
+	for _, c := range g.Conditions {
+		if c.Status == "ERROR" {
+			r.Findings = append(r.Findings, policyFinding("quality-gate:"+c.MetricKey, c.String()))
+		}
+	}
+	if len(r.Findings) == before {
+		r.Findings = append(r.Findings, policyFinding("quality-gate", "the quality gate failed"))
+	}
+	return r.Normalize(ctx, nil)
+}
+
+func policyFinding(rule, message string) report.Finding {
+	return report.Finding{Rule: rule, Title: "Quality gate", Message: message, Category: report.CategoryPolicy, Level: report.LevelError}
+}
+
+func (c condition) String() string {
+	name := strings.ReplaceAll(c.MetricKey, "_", " ")
+	if c.ActualValue == "" {
+		return name + " does not meet the quality gate"
+	}
+	bound := map[string]string{"LT": "at least", "GT": "at most"}[c.Comparator]
+	if bound == "" || c.ErrorThreshold == "" {
+		return fmt.Sprintf("%s is %s", name, c.ActualValue)
+	}
+	return fmt.Sprintf("%s is %s, and must be %s %s", name, c.ActualValue, bound, c.ErrorThreshold)
+}

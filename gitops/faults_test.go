@@ -25,6 +25,7 @@ var toV2 = []manifest.Edit{{Image: "reg.io/shop/web", To: "v2"}}
 
 // TestBump_faults scripts what a server or a network can do, and says what comes of it.
 func TestBump_faults(t *testing.T) {
+	t.Parallel()
 	push := "git-receive-pack"
 	other := func(r *gitopstest.Repository) {
 		r.Commit("main", "by another", map[string]string{"apps/api/api.yaml": "image: reg.io/api:v9\n"})

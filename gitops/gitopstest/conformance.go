@@ -74,7 +74,7 @@ func expect[T comparable](what string, want, got T) error {
 // expectKind wants an error of a kind.
 func expectKind(kind, err error) error {
 	if !errors.Is(err, kind) {
-		return fmt.Errorf("want an error of the kind %q, got: %w", kind, err)
+		return fmt.Errorf("want an error of the kind %q, got: %w", kind.Error(), err)
 	}
 	return nil
 }

@@ -3,9 +3,11 @@ package manifest
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,31 +31,27 @@ func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err erro
 		return fail(ErrUnsupported, errors.New("UTF-16; save it as UTF-8"))
 	}
 	var edited []byte
-	done, lines := 0, 0 // how far the output and the count of lines have come
-	counted := 0
+	done := 0              // how far the output has come
+	lines, counted := 0, 0 // lines up to an offset
 	for _, d := range documents(in) {
 		if e.o.SkipUnrelated && !e.related(d.text) {
 			continue
 		}
+		lines += countLines(in[counted:d.start])
+		counted, d.line = d.start, lines
 		text, changes, err := e.document(name, d)
-		if err == nil && len(changes) == 0 {
-			continue
-		}
-		lines += len(lineOffsets(in[counted:d.start])) - 1
-		counted = d.start
-		if me, ok := errors.AsType[*Error](err); ok {
-			if me.Line > 0 {
-				me.Line += lines
-			}
-			if errors.Is(me.Kind, ErrSyntax) && bytes.Contains(in, []byte("{{")) {
+		if err != nil {
+			if me, ok := errors.AsType[*Error](err); ok && errors.Is(me.Kind, ErrSyntax) && bytes.Contains(in, []byte("{{")) {
 				me.Kind = ErrTemplate
 			}
 			return nil, nil, err
 		}
-		for i := range changes {
-			changes[i].Line += lines
+		if len(changes) == 0 {
+			continue
 		}
-		ch = append(ch, changes...)
+		if ch = append(ch, changes...); edited == nil {
+			edited = make([]byte, 0, len(in)+256)
+		}
 		edited = append(append(edited, in[done:d.start]...), text...)
 		done = d.start + len(d.text)
 	}
@@ -71,9 +69,11 @@ func (e *Editor) related(text []byte) bool {
 			return true
 		}
 	}
-	return bytes.Contains(text, []byte(`\x`)) || bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\U`)) ||
-		bytes.Contains(text, []byte("\\\n")) || bytes.Contains(text, []byte("\\\r"))
+	return bytes.IndexByte(text, '\\') >= 0 && escape.Match(text)
 }
+
+// escape is what letters of an image can be written with in double quotes.
+var escape = regexp.MustCompile(`\\[xuU\r\n]`)
 
 // documents parts a file at its "---" lines. A line that begins with "---" ends a document wherever it stands,
 // in quotes and blocks too, so the parts can be parsed one by one. A file with directives stays whole.
@@ -108,7 +108,7 @@ const (
 // parse reads a document, and any further ones in it ("..." without "---"), as the children of one root.
 func (d *document) parse() error {
 	d.root = yaml.Node{Kind: yaml.SequenceNode}
-	decoder := yaml.NewDecoder(bytes.NewReader(d.text))
+	decoder := yaml.NewDecoder(bytes.NewReader(forYAML(d.text)))
 	nodes := 0
 	for {
 		var n yaml.Node
@@ -118,22 +118,35 @@ func (d *document) parse() error {
 			}
 			return err
 		}
-		if err := measure(&n, 0, &nodes); err != nil {
+		if err := measure(&n, 0, &nodes, d.line); err != nil {
 			return err
 		}
 		d.root.Content = append(d.root.Content, &n)
 	}
 }
 
+// forYAML makes JSON readable for a YAML parser, which refuses the surrogate pairs of JSON ("\ud83d\ude00").
+// Each half becomes another character of the same length, so that all else keeps its place.
+func forYAML(text []byte) []byte {
+	if !surrogate.Match(text) || !json.Valid(text) {
+		return text
+	}
+	return surrogate.ReplaceAll(text, []byte(`\ufffd`))
+}
+
+var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
+
 var errTree = errors.New("the tree is too large")
 
-func measure(n *yaml.Node, depth int, nodes *int) error {
+// measure holds a tree to its caps, and makes its line numbers those of the file.
+func measure(n *yaml.Node, depth int, nodes *int, lines int) error {
 	*nodes++
+	n.Line += lines
 	if depth > maxDepth || *nodes > maxNodes {
 		return fmt.Errorf("%w: the caps are %d levels and %d values", errTree, maxDepth, maxNodes)
 	}
 	for _, c := range n.Content {
-		if err := measure(c, depth+1, nodes); err != nil {
+		if err := measure(c, depth+1, nodes, lines); err != nil {
 			return err
 		}
 	}
@@ -143,7 +156,7 @@ func measure(n *yaml.Node, depth int, nodes *int) error {
 // document makes the edits in one document.
 func (e *Editor) document(name string, d *document) ([]byte, []Change, error) {
 	if err := d.parse(); err != nil {
-		return nil, nil, parseError(name, err)
+		return nil, nil, parseError(name, d.line, err)
 	}
 	d.lines = lineOffsets(d.text)
 	var ops []op
@@ -192,7 +205,7 @@ func (d *document) make(name string, ops []op, changes []Change) ([]byte, error)
 
 // prove parses the new text and compares it with the tree the operations were done to.
 func (d *document) prove(text []byte) error {
-	after := document{text: text}
+	after := document{text: text, line: d.line}
 	if err := after.parse(); err != nil {
 		return fmt.Errorf("it no longer parses: %w", err)
 	}
@@ -229,8 +242,12 @@ func (e *Editor) plan(name string, root *yaml.Node) ([]op, []Change, error) {
 
 	var ops []op
 	var changes []Change
-	planned := map[*yaml.Node]op{}       // scalar -> what becomes of it
-	counted := map[*yaml.Node]bool{}     // places counted once, however many aliases lead there
+	planned := map[*yaml.Node]op{} // scalar -> what becomes of it
+	type place struct {
+		*edit
+		*yaml.Node
+	}
+	counted := map[place]bool{}          // a place counts once, however many aliases lead there
 	values := map[*yaml.Node][]*target{} // scalar -> targets it belongs to
 	for _, t := range f.targets {
 		for _, s := range t.slots() {
@@ -251,8 +268,8 @@ func (e *Editor) plan(name string, root *yaml.Node) ([]op, []Change, error) {
 		if err != nil {
 			return nil, nil, &Error{Op: "set", File: name, Line: at.Line, Column: at.Column, Image: ed.Image, Kind: ErrUnsupported, Err: err}
 		}
-		if !counted[at] {
-			counted[at] = true
+		if !counted[place{ed, at}] {
+			counted[place{ed, at}] = true
 			ed.matched++
 		}
 		wanted[t] = map[*yaml.Node]string{}
@@ -368,14 +385,14 @@ func (t *target) after(ed *edit) reference {
 }
 
 // parseError classifies what the parser says.
-func parseError(name string, err error) error {
+func parseError(name string, lines int, err error) error {
 	e := &Error{Op: "set", File: name, Kind: ErrSyntax, Err: err}
 	if errors.Is(err, errTree) {
 		e.Kind = ErrTooLarge
 		return e
 	}
 	if le, ok := errors.AsType[*yaml.LoadError](err); ok {
-		e.Line, e.Column = le.Mark.Line, le.Mark.Column
+		e.Line, e.Column = le.Mark.Line+lines, le.Mark.Column
 		e.Err = errors.New(le.Message)
 	}
 	return e

@@ -19,13 +19,16 @@ type splice struct {
 // document is one document of a file: a piece of it that can be parsed alone.
 type document struct {
 	start int // offset in the file
+	line  int // lines in front of it
 	text  []byte
 	root  yaml.Node
 	lines []int // offset of each line, as the parser counts lines
 }
 
-// offset returns the byte a position of the parser means: lines from 1, columns in characters from 1.
+// offset returns the byte of the document a position in the file means: lines from 1, columns in characters
+// from 1.
 func (d *document) offset(line, column int) (int, error) {
+	line -= d.line
 	if line < 1 || line > len(d.lines) || column < 1 {
 		return 0, fmt.Errorf("position %d:%d is outside the document", line, column)
 	}
@@ -41,6 +44,12 @@ func (d *document) offset(line, column int) (int, error) {
 }
 
 var bom = []byte("\ufeff")
+
+// countLines returns the number of line ends, as lineOffsets knows them.
+func countLines(text []byte) int {
+	count := func(s string) int { return bytes.Count(text, []byte(s)) }
+	return count("\n") + count("\r") - count("\r\n") + count("\u0085") + count("\u2028") + count("\u2029")
+}
 
 // lineOffsets returns the offset of every line. YAML 1.1 counts CR, LF, CR LF, NEL, LS and PS as line ends.
 func lineOffsets(text []byte) []int {

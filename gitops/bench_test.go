@@ -173,7 +173,7 @@ func BenchmarkBump_memory(b *testing.B) {
 // BenchmarkBump_writers lets 16 writers bump one branch 20 times each, and compares with as many pull --rebase
 // loops. Nothing may be lost.
 func BenchmarkBump_writers(b *testing.B) {
-	const writers, each = 16, 20
+	const writers, each = 16, 20 // as promised
 	setup := func(b *testing.B) (*testbed.Git, string) {
 		g := testbed.GitHTTP(b, nil)
 		url := g.Init("w.git", "gc.auto=0", "receive.autogc=false")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/waybill-dev/waybill/gitops/internal/gitobj"
 	"github.com/waybill-dev/waybill/gitops/manifest"
 	"github.com/waybill-dev/waybill/internal/retry"
 )
@@ -72,6 +73,8 @@ type bump struct {
 	template  *template.Template
 	author    Identity
 	committer Identity
+
+	last *attempt // the last push, until it is settled
 }
 
 // Bump sets images in the branch and pushes the change as one commit, on condition that the branch has not
@@ -85,22 +88,75 @@ func (r *Repo) Bump(ctx context.Context, edits []manifest.Edit, o *BumpOptions) 
 	if err != nil {
 		return nil, r.wrap("bump", err)
 	}
+	select {
+	case <-r.turn:
+		defer func() { r.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, r.wrap("bump", ctx.Err())
+	}
 	var done *Commit
 	err = retry.Do(ctx, r.policy, func(ctx context.Context, attempt int) error {
-		c, err := b.try(ctx)
-		if c != nil {
-			c.Attempts = attempt
+		c, err := b.try(ctx, attempt)
+		if err == nil {
 			done = c
+			return nil
 		}
 		if errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) {
 			return retry.Again(err)
 		}
 		return err
 	})
+	if err != nil && b.last != nil && ctx.Err() == nil {
+		// No further attempt looked at what became of the last push.
+		if c, serr := b.look(ctx); c != nil || serr != nil {
+			done, err = c, serr
+		}
+	}
 	if err != nil {
 		return nil, r.wrap("bump", err)
 	}
 	return done, nil
+}
+
+// attempt is a push whose outcome is not known yet.
+type attempt struct {
+	from, to plumbing.Hash
+	commit   *Commit
+	refused  string // what the server said; empty if its answer was lost
+}
+
+// settle finds out what became of the last push, now that the branch has been read again: the branch itself
+// tells, while servers refuse in words of their own. It returns the commit if the branch holds it, an error if
+// trying again is no use, and neither if somebody else was first.
+func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash) (*Commit, error) {
+	last := b.last
+	if last == nil {
+		return nil, nil //nolint:nilnil // nothing was pushed yet
+	}
+	switch {
+	case head == last.to:
+		return last.commit, nil
+	case last.refused != "" && head == last.from:
+		b.last = nil
+		return nil, faultf(ErrRejected, "%s: %s", last.commit.Branch, last.refused)
+	case last.refused == "" && head != last.from:
+		// Pushed, perhaps, and somebody else's commit is on top of it already.
+		if in, err := c.descends(ctx, last.to, head, b.repo.o.MaxBytes); err == nil && in {
+			return last.commit, nil
+		}
+	}
+	b.last = nil
+	return nil, nil //nolint:nilnil // somebody else was first
+}
+
+// look settles the last push when there is no further attempt.
+func (b *bump) look(ctx context.Context) (*Commit, error) {
+	c, err := b.repo.connect(ctx)
+	if err != nil {
+		return nil, nil //nolint:nilerr,nilnil // the error of the last attempt says more
+	}
+	defer c.transport.close()
+	return b.settle(ctx, c, c.advert.hash)
 }
 
 func (r *Repo) newBump(edits []manifest.Edit, o *BumpOptions) (*bump, error) {
@@ -142,7 +198,7 @@ func (r *Repo) newBump(edits []manifest.Edit, o *BumpOptions) (*bump, error) {
 }
 
 // try makes one attempt.
-func (b *bump) try(ctx context.Context) (*Commit, error) {
+func (b *bump) try(ctx context.Context, number int) (*Commit, error) {
 	c, err := b.repo.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -152,11 +208,18 @@ func (b *bump) try(ctx context.Context) (*Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.snapshot(ctx, head, b.globs, b.repo.o.MaxBytes)
+	if done, err := b.settle(ctx, c, head); done != nil || err != nil {
+		return done, err
+	}
+	s, err := c.snapshot(ctx, head, b.globs, b.repo.known.Load(), b.repo.o.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
-	done := &Commit{Revision: head.String(), Parent: head.String(), Branch: strings.TrimPrefix(c.advert.branch, "refs/heads/"), DryRun: b.o.DryRun}
+	b.repo.known.Store(s.remember(nil))
+	done := &Commit{
+		Revision: head.String(), Parent: head.String(), Branch: strings.TrimPrefix(c.advert.branch, "refs/heads/"),
+		Attempts: number, DryRun: b.o.DryRun,
+	}
 	changed, err := b.edit(s, done)
 	if err != nil {
 		return nil, err
@@ -172,7 +235,7 @@ func (b *bump) try(ctx context.Context) (*Commit, error) {
 		done.Noop = true
 		return done, nil
 	}
-	made := s.objs.Child()
+	made := gitobj.Over(s.objs, 0)
 	tree, err := made.Update(s.commit.TreeHash, changed)
 	if err != nil {
 		return nil, &fault{ErrProtocol, err}
@@ -195,7 +258,11 @@ func (b *bump) try(ctx context.Context) (*Commit, error) {
 	if err := made.Pack(&pack, made.Hashes()); err != nil {
 		return nil, &fault{ErrProtocol, err}
 	}
-	return done, b.push(ctx, c, head, hash, pack.Bytes())
+	if err := b.push(ctx, c, &attempt{from: head, to: hash, commit: done}, pack.Bytes()); err != nil {
+		return nil, err
+	}
+	b.repo.known.Store(s.remember(made))
+	return done, nil
 }
 
 // head returns the head of the branch.
@@ -277,40 +344,24 @@ func (b *bump) superseded(changes []manifest.Change) ([]manifest.Change, error) 
 	return newer, nil
 }
 
-// push sends the commit. A nil error means the branch holds it.
-func (b *bump) push(ctx context.Context, c *client, from, to plumbing.Hash, pack []byte) error {
-	report, err := c.push(ctx, c.advert.branch, from, to, pack)
-	if err == nil && report.status == "ok" {
-		return nil
-	}
-	if err != nil && !errors.Is(err, ErrUnavailable) {
-		return err
-	}
-	// Either the server refused, and does not say in a way programs can read whether the branch had moved; or
-	// the answer got lost, and the push may have worked. The branch itself tells.
-	again, cerr := b.repo.connect(ctx)
-	if cerr != nil {
-		return errors.Join(err, cerr)
-	}
-	defer again.transport.close()
-	now := again.advert.hash
+// push sends the commit. A nil error means the branch holds it. After a conflict or a lost answer, settle says
+// what became of it.
+func (b *bump) push(ctx context.Context, c *client, a *attempt, pack []byte) error {
+	b.last = a
+	report, err := c.push(ctx, c.advert.branch, a.from, a.to, pack)
 	switch {
-	case now == to:
+	case err == nil && report.status == "ok":
+		b.last = nil
 		return nil
-	case now != from:
-		if err == nil {
-			return faultf(ErrConflict, "the branch moved from %.12s to %.12s", from, now)
+	case err == nil:
+		a.refused = report.status
+		if report.message != "" {
+			a.refused += ": " + report.message
 		}
-		if in, derr := again.descends(ctx, to, now, b.repo.o.MaxBytes); derr == nil && in {
-			return nil // pushed, and somebody else's commit is on top of it already
-		}
-		return err
-	case err != nil:
-		return err
+		a.refused = oneLine(a.refused)
+		return faultf(ErrConflict, "%s is no longer at %.12s: %s", a.commit.Branch, a.from, a.refused)
+	case !errors.Is(err, ErrUnavailable):
+		b.last = nil
 	}
-	reason := report.status
-	if report.message != "" {
-		reason += ": " + report.message
-	}
-	return faultf(ErrRejected, "%s: %s", strings.TrimPrefix(c.advert.branch, "refs/heads/"), oneLine(reason))
+	return err
 }

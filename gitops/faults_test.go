@@ -40,7 +40,7 @@ func TestBump_faults(t *testing.T) {
 		"none":                  {nil, nil, "", 1, 2},
 		"lost race":             {[]gitopstest.Fault{{Service: push, Race: other}}, nil, "", 2, 3},
 		"lost race, thrice":     {[]gitopstest.Fault{{Service: push, Race: other, Times: 3}}, nil, "", 4, 5},
-		"always lost":           {[]gitopstest.Fault{{Service: push, Race: other, Times: 9}}, gitops.ErrConflict, "the branch moved", 0, 10},
+		"always lost":           {[]gitopstest.Fault{{Service: push, Race: other, Times: 6}}, gitops.ErrConflict, "failed to update ref", 0, 7},
 		"push cut before":       {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
 		"push cut after":        {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropAfter}}, nil, "", 1, 2},
 		"cut before, and raced": {[]gitopstest.Fault{{Service: push, Race: other, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
@@ -59,7 +59,7 @@ func TestBump_faults(t *testing.T) {
 			srv := gitopstest.NewServer(t, nil)
 			fake := srv.Create("deploy.git", files())
 			srv.Fail(tt.faults...)
-			repo, err := gitops.New(fake.URL(), &gitops.Options{Attempts: 9})
+			repo, err := gitops.New(fake.URL(), &gitops.Options{Attempts: 6})
 			require.NoError(t, err)
 			c, err := repo.Bump(t.Context(), toV2, &gitops.BumpOptions{Paths: []string{"apps/web/*"}})
 			if tt.kind != nil {

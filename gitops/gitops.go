@@ -8,8 +8,10 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/waybill-dev/waybill/gitops/internal/gitobj"
 	"github.com/waybill-dev/waybill/internal/httpx"
 	"github.com/waybill-dev/waybill/internal/retry"
 )
@@ -53,12 +55,16 @@ type Options struct {
 	OnRetry func(attempt int, err error, pause time.Duration)
 }
 
-// Repo is a repository on a git server. It is safe for concurrent use and holds no connection.
+// Repo is a repository on a git server. It is safe for concurrent use; bumps of one Repo take turns, as they
+// could only get into each other's way. It remembers a few trees, so that a further bump fetches less.
 type Repo struct {
 	name     string // for messages: the URL without secrets
 	endpoint endpoint
 	o        Options
 	policy   retry.Policy
+
+	turn  chan struct{}                // holds a token while nobody bumps
+	known atomic.Pointer[gitobj.Store] // never changed, only replaced
 }
 
 // endpoint is where a repository is.
@@ -73,7 +79,8 @@ type endpoint struct {
 // New returns the repository at an https, http or ssh URL, or at user@host:path. It does no I/O. All that is
 // wrong with the options is reported at once, as [ErrOptions].
 func New(rawURL string, o *Options) (*Repo, error) {
-	r := &Repo{}
+	r := &Repo{turn: make(chan struct{}, 1)}
+	r.turn <- struct{}{}
 	if o != nil {
 		r.o = *o
 	}
@@ -130,7 +137,7 @@ func New(rawURL string, o *Options) (*Repo, error) {
 		r.o.Attempts = 20
 	}
 	r.o.HTTPClient = httpx.Client(r.o.HTTPClient)
-	r.policy = retry.Policy{Attempts: r.o.Attempts, Base: 100 * time.Millisecond, Max: 2 * time.Second, OnRetry: r.o.OnRetry}
+	r.policy = retry.Policy{Attempts: r.o.Attempts, Base: 50 * time.Millisecond, Max: 2 * time.Second, OnRetry: r.o.OnRetry}
 	return r, nil
 }
 

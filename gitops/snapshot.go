@@ -37,6 +37,8 @@ type snapshot struct {
 	commit *object.Commit
 	objs   *gitobj.Store
 	files  []file // selected, in order of their path
+
+	visited []plumbing.Hash // trees looked into
 }
 
 type file struct {
@@ -45,24 +47,25 @@ type file struct {
 	mode filemode.FileMode
 }
 
-// ways lists the ways to try, the best first. Servers say that they filter, not by what.
-func (c *client) ways(g globs) []way {
+// ways lists the ways to try, the best first. Servers say that they filter, not by what. With trees known from
+// before, few are missing, and the walk is short.
+func (c *client) ways(g globs, known bool) []way {
 	_, filters := c.advert.capabilities["filter"]
 	switch {
 	case !filters || !c.transport.wantsAny(c.advert.capabilities) || len(g) == 0:
 		return []way{all}
-	case c.transport.rtt() < near && !g.anyDepth():
+	case known || c.transport.rtt() < near && !g.anyDepth():
 		return []way{walk, allTrees, all}
 	}
 	return []way{allTrees, all}
 }
 
-// snapshot reads the selected files of a commit.
-func (c *client) snapshot(ctx context.Context, hash plumbing.Hash, g globs, limit int64) (*snapshot, error) {
+// snapshot reads the selected files of a commit. What is in known is not fetched.
+func (c *client) snapshot(ctx context.Context, hash plumbing.Hash, g globs, known *gitobj.Store, limit int64) (*snapshot, error) {
 	var s *snapshot
 	var err error
-	for _, w := range c.ways(g) {
-		s = &snapshot{hash: hash, objs: gitobj.New(limit)}
+	for _, w := range c.ways(g, known != nil) {
+		s = &snapshot{hash: hash, objs: gitobj.Over(known, limit)}
 		if err = c.fill(ctx, s, w, g); !errors.Is(err, ErrProtocol) {
 			break
 		}
@@ -71,11 +74,12 @@ func (c *client) snapshot(ctx context.Context, hash plumbing.Hash, g globs, limi
 	return s, err
 }
 
-func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) error {
-	filter := map[way]string{walk: "tree:1", allTrees: "blob:none"}[w]
-	err := c.fetch(ctx, wanted{hashes: []plumbing.Hash{s.hash}, depth: 1, filter: filter}, s.objs)
-	if err != nil {
-		return err
+func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) (err error) {
+	if w != walk || !s.objs.Has(s.hash) {
+		filter := map[way]string{walk: "tree:1", allTrees: "blob:none"}[w]
+		if err := c.fetch(ctx, wanted{hashes: []plumbing.Hash{s.hash}, depth: 1, filter: filter}, s.objs); err != nil {
+			return err
+		}
 	}
 	if s.commit, err = s.objs.Commit(s.hash); err != nil {
 		return &fault{ErrProtocol, err}
@@ -86,10 +90,10 @@ func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) error {
 			return err
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(missing) > 0 {
+	case len(missing) > 0:
 		return faultf(ErrProtocol, "%d trees did not come", len(missing))
 	}
 	var blobs []plumbing.Hash
@@ -98,12 +102,11 @@ func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) error {
 			blobs = append(blobs, f.hash)
 		}
 	}
-	slices.SortFunc(blobs, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
-	if blobs = slices.Compact(blobs); len(blobs) == 0 {
-		return nil
-	}
-	if err := c.fetch(ctx, wanted{hashes: blobs}, s.objs); err != nil {
-		return err
+	if len(blobs) > 0 {
+		slices.SortFunc(blobs, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+		if err := c.fetch(ctx, wanted{hashes: slices.Compact(blobs)}, s.objs); err != nil {
+			return err
+		}
 	}
 	for _, h := range blobs {
 		if _, err := s.objs.Blob(h); err != nil {
@@ -113,9 +116,31 @@ func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) error {
 	return nil
 }
 
+// maxKnown bounds what a Repo remembers from one bump to the next.
+const maxKnown = 4 << 20
+
+// remember returns what the next snapshot will most likely need again: the trees that were looked into, the
+// selected blobs, and what was made.
+func (s *snapshot) remember(made *gitobj.Store) *gitobj.Store {
+	known := gitobj.New(0)
+	for _, h := range s.visited {
+		known.Copy(s.objs, h)
+	}
+	for _, f := range s.files {
+		known.Copy(s.objs, f.hash)
+	}
+	if made != nil {
+		known.Merge(made)
+	}
+	if known.Size() > maxKnown {
+		return nil
+	}
+	return known
+}
+
 // list collects the selected files and returns the trees that are missing for that.
 func (s *snapshot) list(g globs) (missing []plumbing.Hash, err error) {
-	s.files = nil
+	s.files, s.visited = nil, nil
 	seen := map[plumbing.Hash]bool{}
 	var visit func(h plumbing.Hash, dir string) error
 	visit = func(h plumbing.Hash, dir string) error {
@@ -133,6 +158,7 @@ func (s *snapshot) list(g globs) (missing []plumbing.Hash, err error) {
 		if err != nil {
 			return &fault{ErrProtocol, err}
 		}
+		s.visited = append(s.visited, h)
 		for _, e := range t.Entries {
 			name := dir + e.Name
 			switch e.Mode {

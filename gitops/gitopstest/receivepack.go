@@ -90,7 +90,7 @@ func readCommands(in io.Reader, seen *Request) (map[string]bool, error) {
 func (r *Repository) receive(pack io.Reader, commands []Command, atomic bool, f Fault) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	store := r.store.Child()
+	store := gitobj.Over(r.store, maxRepository)
 	deletesOnly := true
 	for _, c := range commands {
 		deletesOnly = deletesOnly && plumbing.NewHash(c.New).IsZero()

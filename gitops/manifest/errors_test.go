@@ -124,8 +124,10 @@ func TestSet_droppedDigest(t *testing.T) {
 
 // TestSet_quotes: a tag that some YAML parser reads as anything but a string gets quotes.
 func TestSet_quotes(t *testing.T) {
-	quoted := []string{"1", "12345678", "0123", "0o17", "0x1F", "0b101", "1_000", "1.20", "1e3", "1.5e3", "685_230.15", "null", "Null", "true", "FALSE",
-		"yes", "No", "on", "OFF", "y", "N", "2024-01-02", "2001-12-14", "_1.2e"}
+	quoted := []string{
+		"1", "12345678", "0123", "0o17", "0x1F", "0b101", "1_000", "1.20", "1e3", "1.5e3", "685_230.15", "null", "Null", "true", "FALSE",
+		"yes", "No", "on", "OFF", "y", "N", "2024-01-02", "2001-12-14", "_1.2e",
+	}
 	quoted = quoted[:len(quoted)-1]
 	plain := []string{"v1", "1.2.3", "latest", "1.20-rc1", "2024-01", "abc123", "1a", "0x1G", "e3", "nullx", "yess", "_", "1_a", "08a", "build-7"}
 	for _, tag := range append(quoted, plain...) {

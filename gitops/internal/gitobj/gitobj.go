@@ -40,15 +40,31 @@ func New(limit int64) *Store {
 	return &Store{objects: map[plumbing.Hash]Object{}, left: limit, limit: limit}
 }
 
-// Child returns an empty store that reads through to s and leaves it alone.
-func (s *Store) Child() *Store {
-	c := New(s.left)
-	c.base, c.limit = s, s.limit
-	return c
+// Over returns an empty store that reads through to base and leaves it alone.
+func Over(base *Store, limit int64) *Store {
+	s := New(limit)
+	s.base = base
+	return s
 }
 
-// Merge takes over what a child holds of its own.
-func (s *Store) Merge(child *Store) { maps.Copy(s.objects, child.objects) }
+// Size returns the bytes of the objects of this store itself.
+func (s *Store) Size() int64 {
+	var n int64
+	for _, o := range s.objects {
+		n += int64(len(o.Data))
+	}
+	return n
+}
+
+// Merge takes over what another store holds of its own.
+func (s *Store) Merge(other *Store) { maps.Copy(s.objects, other.objects) }
+
+// Copy takes over one object, if other has it.
+func (s *Store) Copy(other *Store, h plumbing.Hash) {
+	if o, ok := other.Get(h); ok {
+		s.objects[h] = o
+	}
+}
 
 // Get returns an object.
 func (s *Store) Get(h plumbing.Hash) (Object, bool) {

@@ -143,6 +143,7 @@ func DebianPackages() []string {
 		"etcd-server", "redis-server", // Kubernetes and Argo CD
 		"postgresql",                             // Vault's dynamic credentials
 		"opensmtpd", "python3-aiosmtpd", "swaks", // mail
-		"chromium", // the HTML report
+		"python3-pip", // the library of the Standard Webhooks specification
+		"chromium",    // the HTML report
 	}
 }

@@ -173,16 +173,16 @@ func (c *Client) Sync(ctx context.Context, app string, o *SyncOptions) (*Started
 func (o *SyncOptions) check() error {
 	var errs []error
 	if o.Retry != nil && (o.Retry.Base < 0 || o.Retry.MaxPause < 0 || o.Retry.Factor < 0) {
-		errs = append(errs, errors.New("Retry: negative pause or factor"))
+		errs = append(errs, field("Retry", "negative pause or factor"))
 	}
 	for i, r := range o.Resources {
 		if r.Kind == "" || r.Name == "" {
-			errs = append(errs, fmt.Errorf("Resources[%d]: kind and name are required", i))
+			errs = append(errs, field(fmt.Sprintf("Resources[%d]", i), "kind and name are required"))
 		}
 	}
 	for _, in := range o.Infos {
 		if in.Name == IDInfo {
-			errs = append(errs, fmt.Errorf("Infos: %s is set through ID", IDInfo))
+			errs = append(errs, field("Infos", "%s is set through ID", IDInfo))
 		}
 	}
 	return invalid(errs...)

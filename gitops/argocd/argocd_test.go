@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -37,12 +39,10 @@ func (r *repo) push(image string) string {
 func (r *repo) source(_ context.Context, revision string) (fs.FS, string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := len(r.commits) - 1; i >= 0; i-- {
+	for i := range slices.Backward(r.commits) {
 		if revision == "HEAD" || revision == "main" || revision == sha(i) {
 			tree := fstest.MapFS{"shop.yaml": {Data: []byte(deployment(r.commits[i]))}}
-			for name, f := range r.extra {
-				tree[name] = f
-			}
+			maps.Copy(tree, r.extra)
 			return tree, sha(i), nil
 		}
 	}

@@ -115,11 +115,20 @@ func wrap(op, app string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	kind := kindOf(err)
-	if kind == errAutoSync || kind == errIdle {
-		kind = ErrRefused
+	return &Error{Op: op, App: app, Kind: exported(kindOf(err)), Err: err}
+}
+
+// exported turns the kinds that only this package tells apart into one that callers know.
+func exported(kind error) error {
+	if errors.Is(kind, errAutoSync) || errors.Is(kind, errIdle) {
+		return ErrRefused
 	}
-	return &Error{Op: op, App: app, Kind: kind, Err: err}
+	return kind
+}
+
+// field is an error about an option or argument.
+func field(name, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", name, fmt.Errorf(format, args...))
 }
 
 type kindError struct {

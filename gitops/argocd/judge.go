@@ -14,7 +14,9 @@ const (
 	terminatedWait = 5 * time.Second        // for the operation of whoever terminated ours
 	firstRefresh   = 250 * time.Millisecond // between refreshes, doubled up to
 	longestRefresh = 5 * time.Second
-	maxSyncs       = 10 // operations that one wait starts
+	patience       = 10 * time.Second // with a server that has not answered yet
+	terminateAgain = 2 * time.Second  // the operation takes a moment to end
+	maxSyncs       = 10               // operations that one wait starts
 )
 
 // verdict is what to do about the present state: be done, fail, or wait, perhaps asking for something.
@@ -136,7 +138,7 @@ func (w *waiter) inProgress(ctx context.Context, a *Application) verdict {
 			revs = state.Operation.revisions()
 		}
 		if len(w.want.Revisions) == 0 || !w.accepts(ctx, revs) {
-			v.ask = terminate
+			v.ask, v.at = terminate, w.nextTerminate
 		}
 	}
 	return v

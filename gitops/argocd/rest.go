@@ -47,22 +47,22 @@ func New(server string, o *Options) (*Client, error) {
 	var errs []error
 	switch {
 	case err != nil:
-		errs = append(errs, errors.New("server: not a URL"))
+		errs = append(errs, field("server", "not a URL"))
 	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		errs = append(errs, fmt.Errorf("server: %q is not an http or https URL with a host", httpx.RedactURL(u)))
+		errs = append(errs, field("server", "%q is not an http or https URL with a host", httpx.RedactURL(u)))
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		errs = append(errs, errors.New("server: the URL must not have user, query or fragment; a token goes into Options.Token"))
+		errs = append(errs, field("server", "the URL must not have user, query or fragment; a token goes into Options.Token"))
 	case u.Scheme == "http" && !o.AllowInsecureHTTP && !httpx.IsLoopback(u.Host):
-		errs = append(errs, fmt.Errorf("server: %s is plain HTTP; use https, or set Options.AllowInsecureHTTP", httpx.RedactURL(u)))
+		errs = append(errs, field("server", "%s is plain HTTP; use https, or set Options.AllowInsecureHTTP", httpx.RedactURL(u)))
 	}
 	if o.HTTPClient != nil && o.HTTPClient.Timeout != 0 {
-		errs = append(errs, errors.New("HTTPClient: its Timeout would cut streams; use RequestTimeout"))
+		errs = append(errs, field("HTTPClient", "its Timeout would cut streams; use RequestTimeout"))
 	}
 	if o.RequestTimeout < 0 {
-		errs = append(errs, errors.New("RequestTimeout: negative"))
+		errs = append(errs, field("RequestTimeout", "negative"))
 	}
 	if o.Project != "" && !dnsName.MatchString(o.Project) {
-		errs = append(errs, fmt.Errorf("Project: %q is not the name of a project", o.Project))
+		errs = append(errs, field("Project", "%q is not the name of a project", o.Project))
 	}
 	if err := invalid(errs...); err != nil {
 		return nil, wrap("new", "", err)
@@ -194,7 +194,7 @@ func (r Ref) path(below string) string { return "/applications/" + url.PathEscap
 
 // call sends a request and decodes the reply into out, unless that is nil.
 func (c *rest) call(ctx context.Context, method, path string, q url.Values, in, out any) error {
-	resp, err := c.send(ctx, method, path, q, in)
+	resp, err := c.send(ctx, method, path, q, in) //nolint:bodyclose // Drain closes it
 	if err != nil {
 		return err
 	}

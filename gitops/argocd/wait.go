@@ -3,7 +3,6 @@ package argocd
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -134,11 +133,7 @@ func (c *Client) wait(ctx context.Context, op, app string, want Want, o *WaitOpt
 	}
 	d, err := w.run(ctx)
 	if err != nil {
-		kind := kindOf(err)
-		if kind == errAutoSync {
-			kind = ErrRefused
-		}
-		return nil, &Error{Op: op, App: app, Kind: kind, Err: err, Report: w.report(ctx)}
+		return nil, &Error{Op: op, App: app, Kind: exported(kindOf(err)), Err: err, Report: w.report(ctx)}
 	}
 	return d, nil
 }
@@ -146,37 +141,37 @@ func (c *Client) wait(ctx context.Context, op, app string, want Want, o *WaitOpt
 func (o *WaitOptions) check(want Want, act bool) error {
 	var errs []error
 	if o.Timeout < 0 {
-		errs = append(errs, errors.New("Timeout: negative"))
+		errs = append(errs, field("Timeout", "negative"))
 	}
 	if o.Poll < 0 {
-		errs = append(errs, errors.New("Poll: negative"))
+		errs = append(errs, field("Poll", "negative"))
 	}
 	if act && o.Operation != "" {
-		errs = append(errs, errors.New("Operation: only Wait follows a given operation"))
+		errs = append(errs, field("Operation", "only Wait follows a given operation"))
 	}
 	if act && want.AllowOutOfSync {
-		errs = append(errs, errors.New("AllowOutOfSync: only Wait takes it, as SyncAndWait syncs the whole application to its target"))
+		errs = append(errs, field("AllowOutOfSync", "only Wait takes it, as SyncAndWait syncs the whole application to its target"))
 	}
 	if !act && o.Sync != nil {
-		errs = append(errs, errors.New("Sync: Wait does not sync"))
+		errs = append(errs, field("Sync", "Wait does not sync"))
 	}
 	if !act && o.TerminateOther {
-		errs = append(errs, errors.New("TerminateOther: Wait ends nothing"))
+		errs = append(errs, field("TerminateOther", "Wait ends nothing"))
 	}
 	if s := o.Sync; s != nil {
 		if len(s.Revisions) > 0 || len(s.Resources) > 0 || s.DryRun {
-			errs = append(errs, errors.New("Sync: Revisions, Resources and DryRun must be empty; use Client.Sync and Client.Wait"))
+			errs = append(errs, field("Sync", "Revisions, Resources and DryRun must be empty; use Client.Sync and Client.Wait"))
 		}
 		errs = append(errs, s.check())
 	}
 	for i, rev := range want.Revisions {
 		if strings.ContainsAny(rev, " \t\n") || strings.HasPrefix(rev, "-") {
-			errs = append(errs, fmt.Errorf("Revisions[%d]: %q is not a revision", i, rev))
+			errs = append(errs, field(fmt.Sprintf("Revisions[%d]", i), "%q is not a revision", rev))
 		}
 	}
 	for i, image := range want.Images {
 		if _, err := parseImage(image); err != nil {
-			errs = append(errs, fmt.Errorf("Images[%d]: %w", i, err))
+			errs = append(errs, field(fmt.Sprintf("Images[%d]", i), "%w", err))
 		}
 	}
 	return invalid(errs...)

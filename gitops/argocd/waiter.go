@@ -26,16 +26,17 @@ type waiter struct {
 	sync  SyncOptions // how; its ID is the id of all syncs of this wait
 	start time.Time
 
-	last      *Application // the newest state seen
-	lastErr   error        // of the last request, when it failed
-	failures  int          // requests in a row that failed
-	nextTry   time.Time    // no request before this
-	lastLook  time.Time    // end of the last request that succeeded
-	lookFirst bool         // the newest state is known to be old: ask before acting on it
-	refreshed bool         // a refresh was answered
-	gone      bool         // the stream said that it was deleted
-	why       string       // what is being waited for
-	told      *Application // the state that OnStatus heard of last
+	last         *Application // the newest state seen
+	lastErr      error        // of the last request, when it failed
+	failures     int          // requests in a row that failed
+	failingSince time.Time    // the first of them
+	nextTry      time.Time    // no request before this
+	lastLook     time.Time    // end of the last request that succeeded
+	lookFirst    bool         // the newest state is known to be old: ask before acting on it
+	refreshed    bool         // a refresh was answered
+	gone         bool         // the stream said that it was deleted
+	why          string       // what is being waited for
+	told         *Application // the state that OnStatus heard of last
 
 	following string // id of the operation that must not fail, "" when none
 	syncs     int    // operations started
@@ -57,6 +58,7 @@ type waiter struct {
 	degradedSince   time.Time
 	terminatedSince time.Time
 	windowUntil     time.Time
+	nextTerminate   time.Time
 
 	managedFor string   // resource version that managed is of
 	managed    []string // images that the live resources describe
@@ -198,34 +200,36 @@ func (w *waiter) prepare(ask request) func(ctx context.Context) reply {
 // reply takes in an answer. An error ends the wait.
 func (w *waiter) reply(r reply) error {
 	now := time.Now()
-	kind := kindOf(r.err)
 	w.lastErr = r.err
-	if r.to == refresh {
+	kind := kindOf(r.err)
+	unavailable := errors.Is(kind, ErrUnavailable)
+	switch r.to {
+	case refresh:
 		w.lastRefresh = now
-	}
-	if r.to == terminate && kind == errIdle {
-		r.err, kind, w.lastErr = nil, nil, nil // it ended by itself
-	}
-	if r.to == doSync {
-		w.unsure = cond(kind == ErrUnavailable, w.unsure+1, 0)
-		w.busy = cond(kind == ErrBusy, w.busy+1, 0)
-		switch kind {
-		case ErrBusy, errAutoSync: // the state we judged was old: look again, then judge again
+	case terminate:
+		if errors.Is(kind, errIdle) {
+			r.err, w.lastErr = nil, nil // it ended by itself
+		}
+	case doSync:
+		w.unsure = cond(unavailable, w.unsure+1, 0)
+		w.busy = cond(errors.Is(kind, ErrBusy), w.busy+1, 0)
+		switch {
+		case errors.Is(kind, ErrBusy), errors.Is(kind, errAutoSync): // what was judged is old: look, judge again
 			w.lookFirst = true
 			w.nextTry = now.Add(retry.Policy{Base: 50 * time.Millisecond, Max: 2 * time.Second}.Pause(w.busy))
 			return nil
-		case ErrBlocked:
-			if w.opts.WaitForWindow {
-				w.windowUntil = now.Add(w.opts.Poll)
-				return nil
-			}
+		case errors.Is(kind, ErrBlocked) && w.opts.WaitForWindow:
+			w.windowUntil = now.Add(w.opts.Poll)
+			return nil
 		}
 	}
-	if kind == ErrUnavailable {
-		w.failures++
+	if unavailable {
+		if w.failures++; w.failures == 1 {
+			w.failingSince = now
+		}
 		w.nextTry = now.Add(retry.Policy{Max: 5 * time.Second}.Pause(w.failures))
 		w.lookFirst = w.lookFirst || r.to == doSync || r.to == terminate
-		if w.last == nil && w.failures >= 4 || w.unsure >= 5 {
+		if w.last == nil && w.failures >= 4 && now.Sub(w.failingSince) >= patience || w.unsure >= 5 {
 			return r.err
 		}
 		return nil
@@ -237,7 +241,7 @@ func (w *waiter) reply(r reply) error {
 	w.lastLook = now
 	switch r.to {
 	case terminate:
-		w.lookFirst = true
+		w.lookFirst, w.nextTerminate = true, now.Add(terminateAgain)
 	case managed:
 		w.managedFor = r.liveFor
 		w.managed = nil

@@ -123,7 +123,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op string, h func
 	answer := &answer{ResponseWriter: w, status: http.StatusOK}
 	h(answer, r, ap, f)
 	if f.Drop {
-		panic(http.ErrAbortHandler)
+		abort()
 	}
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(answer.body.Bytes())
@@ -305,7 +305,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, _ *app, _ *Fault) 
 			items = append(items, ap.view())
 		}
 	}
-	reply(w, map[string]any{"metadata": map[string]string{"resourceVersion": fmt.Sprint(s.version)}, "items": items})
+	reply(w, map[string]any{"metadata": map[string]string{"resourceVersion": strconv.Itoa(s.version)}, "items": items})
 }
 
 // watch streams changes. For an application that does not exist it stays silent for ever, without headers, as
@@ -342,7 +342,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, _ *app, f *Fault)
 			return
 		case ev, open := <-stream.events:
 			if !open {
-				panic(http.ErrAbortHandler)
+				abort()
 			}
 			projects := append(q["project"], q["projects"]...)
 			if len(projects) > 0 && !slices.Contains(projects, ev.Application.Spec.Project) {
@@ -351,7 +351,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, _ *app, f *Fault)
 			_ = json.NewEncoder(w).Encode(map[string]any{"result": ev})
 			_ = flush.Flush()
 			if sent++; f.CutAfter > 0 && sent >= f.CutAfter {
-				panic(http.ErrAbortHandler) // in the middle of the chunked body
+				abort() // in the middle of the chunked body
 			}
 			if f.Silent {
 				s.hang(r)
@@ -397,6 +397,11 @@ func codeOf(status int) argocd.Code {
 		return argocd.CodeUnknown
 	}
 	return argocd.CodeUnavailable
+}
+
+// abort cuts the connection.
+func abort() {
+	panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way for a handler to break off
 }
 
 type bodyKey struct{}

@@ -60,6 +60,10 @@ type Options struct {
 	// Poll is how often the controller compares without being asked; 0 for 3 minutes.
 	Poll time.Duration
 
+	// OnChange, when set, is called with each new state of an application, in order. It must not call the
+	// server.
+	OnChange func(*argocd.Application)
+
 	// Listener to serve on; nil for a free port of 127.0.0.1.
 	Listener net.Listener
 }
@@ -138,7 +142,7 @@ func Start(o *Options) (*Server, error) {
 	l := o.Listener
 	if l == nil {
 		var err error
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if l, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
 			return nil, fmt.Errorf("argocdtest: %w", err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -365,10 +366,9 @@ func (ap *app) resources() []argocd.Resource {
 			m = cond(wanted, m, l.manifest)
 		}
 		r := argocd.Resource{Group: m.Group, Version: m.Version, Kind: m.Kind, Namespace: m.Namespace, Name: m.Name, Status: argocd.OutOfSync}
-		switch {
-		case l == nil:
+		if l == nil {
 			r.Health = &argocd.Health{Status: argocd.Missing}
-		default:
+		} else {
 			health := l.health
 			r.Health = &health
 			r.RequiresPruning = !wanted
@@ -391,7 +391,7 @@ func (ap *app) source() *argocd.Source {
 func (ap *app) view() *argocd.Application {
 	created := ap.created
 	a := &argocd.Application{
-		Metadata: argocd.Metadata{Name: ap.Name, Namespace: "argocd", UID: ap.uid, ResourceVersion: fmt.Sprint(ap.version), CreationTimestamp: &created},
+		Metadata: argocd.Metadata{Name: ap.Name, Namespace: "argocd", UID: ap.uid, ResourceVersion: strconv.Itoa(ap.version), CreationTimestamp: &created},
 		Spec: argocd.Spec{
 			Project: ap.Project, Source: ap.source(), Destination: argocd.Destination{Server: "https://kubernetes.default.svc", Namespace: ap.Namespace},
 		},
@@ -431,6 +431,9 @@ type watcher struct {
 func (s *Server) publish(ap *app, kind string) {
 	s.version++
 	ap.version = s.version
+	if s.opts.OnChange != nil {
+		s.opts.OnChange(ap.view())
+	}
 	for w := range s.watchers {
 		if w.name != "" && w.name != ap.Name {
 			continue

@@ -39,7 +39,10 @@ var allowed = []struct {
 	{"gitops/gitopstest", []string{"github.com/go-git/go-git/v5"}},
 	{"gitops/argocd", nil},
 	{"gitops/argocd/argocdtest", nil},
-	{"gitops/argocd/argocdgrpc", []string{"github.com/argoproj/argo-cd/v2"}},
+	{"gitops/argocd/argocdgrpc", []string{"github.com/argoproj/argo-cd/v2", "google.golang.org/grpc"}},
+	{"gitops/argocd/argocdgrpc/argocdgrpctest", []string{
+		"github.com/argoproj/argo-cd/v2", "google.golang.org/grpc", "google.golang.org/protobuf", "github.com/improbable-eng/grpc-web", "k8s.io/apimachinery",
+	}},
 	{"secrets", nil},
 	{"secrets/export", nil},
 	{"secrets/secretstest", nil},

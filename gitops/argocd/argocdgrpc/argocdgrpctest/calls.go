@@ -137,7 +137,9 @@ func (s *applications) Watch(q *application.ApplicationQuery, stream application
 	}
 	defer resp.Body.Close()
 	for dec := json.NewDecoder(resp.Body); ; {
-		var line struct{ Result *v1alpha1.ApplicationWatchEvent }
+		var line struct {
+			Result *v1alpha1.ApplicationWatchEvent
+		}
 		if err := dec.Decode(&line); err != nil {
 			return status.Error(codes.Unavailable, err.Error())
 		}

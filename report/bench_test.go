@@ -10,10 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/stretchr/testify/require"
-
-	"github.com/waybill-dev/waybill/report"
 )
 
 // generate writes a SARIF log of n results of about 1 KB, as code scanners write them, every line moved down
@@ -80,36 +76,12 @@ func generateFile(path string, n, shift int) error {
 }
 
 func TestMain(m *testing.M) {
+	if op := os.Getenv(childEnv); op != "" {
+		os.Exit(child(op, os.Args[1:]))
+	}
 	code := m.Run()
 	if benchDir != "" {
 		os.RemoveAll(benchDir)
 	}
 	os.Exit(code)
-}
-
-func openBig(tb testing.TB) []report.Source {
-	tb.Helper()
-	paths, err := bigFiles()
-	require.NoError(tb, err)
-	var list []report.Source
-	for _, p := range paths {
-		f, err := report.OpenSARIF(tb.Context(), p, nil)
-		require.NoError(tb, err)
-		tb.Cleanup(func() { f.Close() })
-		list = append(list, f)
-	}
-	return list
-}
-
-func BenchmarkOpen(b *testing.B) {
-	for b.Loop() {
-		openBig(b)
-	}
-}
-
-func BenchmarkMergeDedupe(b *testing.B) {
-	for b.Loop() {
-		_, err := report.Merge(b.Context(), io.Discard, openBig(b), &report.MergeOptions{Dedupe: true})
-		require.NoError(b, err)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"time"
 )
 
 // File is a report that is read from its file whenever its findings are asked for, so that its size does not
@@ -42,7 +43,14 @@ func OpenSARIF(ctx context.Context, path string, o *Options) (*File, error) {
 		f.Close()
 		return nil, &Error{Op: "open", Subject: path, Err: err}
 	}
-	r := &File{file: f, opts: o, doc: &document{name: path, ra: f, size: info.Size()}}
+	r := &File{file: f, opts: o, doc: &document{name: path, ra: f, size: info.Size(), modified: info.ModTime()}}
+	r.doc.stat = func() (int64, time.Time, error) {
+		info, err := f.Stat()
+		if err != nil {
+			return 0, time.Time{}, pathCause(err)
+		}
+		return info.Size(), info.ModTime(), nil
+	}
 	if err := r.doc.open(ctx, o); err != nil {
 		f.Close()
 		return nil, err

@@ -26,6 +26,9 @@ type document struct {
 	maxValue int64
 	opts     *Options
 	hasRuns  bool
+	// stat asks the file for its size and time, which was modified when the index was made; nil in memory.
+	stat     func() (int64, time.Time, error)
+	modified time.Time
 	members  []span // of the log, without runs
 	runs     []*sarifRun
 	unplaced []Unplaced

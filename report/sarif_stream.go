@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"runtime"
 	"sync"
@@ -16,7 +17,7 @@ const batchSize = 128 << 10
 // batch is a piece of the results of a run: their text, one behind the other, then their findings.
 type batch struct {
 	text     []byte
-	ends     []int
+	values   [][]byte // the results in it
 	findings []Finding
 	digests  []digest
 	done     chan struct{}
@@ -70,7 +71,8 @@ func (run *sarifRun) findings(ctx context.Context, index int, o *Options, need n
 	}
 }
 
-// cut reads the results of the run and sends them on in batches, in order.
+// cut cuts the results of the run into batches and sends them on, in order. The index has read the whole text
+// and found it valid, so that here only the ends of the results are looked for.
 func (run *sarifRun) cut(ctx context.Context, work, order chan<- *batch) {
 	defer close(order)
 	defer close(work)
@@ -88,58 +90,97 @@ func (run *sarifRun) cut(ctx context.Context, work, order chan<- *batch) {
 			return false
 		}
 	}
-	b := newBatch()
-	for _, part := range run.results {
-		dec := run.doc.decoder(ctx, part.from, part.to)
-		_, err := array(dec, func() error {
-			v, err := dec.ReadValue()
-			if err != nil {
-				return err
+	last := newBatch(nil)
+	last.last = true
+	if last.err = run.doc.unchanged(); last.err == nil {
+		for _, part := range run.results {
+			var stopped bool
+			if last.err, stopped = run.cutPart(part, send); stopped {
+				return
 			}
-			if spaced(v) {
-				b.text = rawjson.Compact(b.text, v)
-			} else {
-				b.text = append(b.text, v...)
+			if last.err != nil {
+				break
 			}
-			b.ends = append(b.ends, len(b.text))
-			if len(b.text) < batchSize {
-				return nil
-			}
-			if !send(b) {
-				return errStopped
-			}
-			b = newBatch()
-			return nil
-		})
-		if errors.Is(err, errStopped) {
-			return
-		}
-		if err != nil {
-			b.err = run.doc.fail("read", part.from, err)
-			break
 		}
 	}
-	b.last = true
-	send(b)
+	send(last)
 }
 
-var errStopped = errors.New("stopped")
+// cutPart cuts one list of results.
+func (run *sarifRun) cutPart(part span, send func(*batch) bool) (err error, stopped bool) {
+	r := io.NewSectionReader(run.doc.ra, part.from+1, part.to-part.from-1) // past the bracket
+	var rest []byte
+	for {
+		b := newBatch(rest)
+		n, err := io.ReadFull(r, b.text[len(b.text):cap(b.text)])
+		b.text = b.text[:len(b.text)+n]
+		end := err != nil // nothing more, or nothing more to be had
+		if end && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return &Error{Op: "read", Subject: run.doc.name, Err: err}, false
+		}
+		rest = b.split(end)
+		if len(b.values) > 0 && !send(b) {
+			return nil, true
+		}
+		if end {
+			return nil, false
+		}
+	}
+}
 
-func newBatch() *batch {
-	return &batch{text: make([]byte, 0, batchSize+batchSize/8), done: make(chan struct{})}
+// split finds the values in the text of the batch and returns what is left: a value that does not end in it.
+func (b *batch) split(end bool) (rest []byte) {
+	i := 0
+	for {
+		for i < len(b.text) && (b.text[i] <= ' ' || b.text[i] == ',') {
+			i++
+		}
+		if i >= len(b.text) || b.text[i] == ']' {
+			return nil
+		}
+		n := rawjson.Skip(b.text[i:])
+		if n < 0 || n == len(b.text)-i && !end { // a number may go on
+			return b.text[i:]
+		}
+		b.values = append(b.values, b.text[i:i+n:i+n])
+		i += n
+	}
+}
+
+// unchanged refuses a file that has changed since it was opened: what was found valid may be so no more.
+func (d *document) unchanged() error {
+	if d.stat == nil {
+		return nil
+	}
+	size, modified, err := d.stat()
+	if err == nil && (size != d.size || !modified.Equal(d.modified)) {
+		err = errors.New("the file has changed since it was opened")
+	}
+	if err != nil {
+		return &Error{Op: "read", Subject: d.name, Err: err}
+	}
+	return nil
+}
+
+// newBatch makes a batch whose text begins with rest, with room for as much again.
+func newBatch(rest []byte) *batch {
+	text := make([]byte, len(rest), batchSize+2*len(rest))
+	copy(text, rest)
+	return &batch{text: text, done: make(chan struct{})}
 }
 
 // decodeBatch makes the findings of a batch.
 func (run *sarifRun) decodeBatch(b *batch, index int, n *normalizer, need needs) {
 	defer close(b.done)
-	b.findings = make([]Finding, len(b.ends))
-	b.digests = make([]digest, len(b.ends))
-	from := 0
-	for i, end := range b.ends {
+	b.findings = make([]Finding, len(b.values))
+	b.digests = make([]digest, len(b.values))
+	for i, v := range b.values {
+		if spaced(v) {
+			v = rawjson.Compact(make([]byte, 0, len(v)), v)
+		}
 		f := &b.findings[i]
 		f.Run = index
-		run.decode(b.text[from:end:end], f, n)
-		from = end
+		run.decode(v, f, n)
 		if need&needIdentity != 0 {
 			b.digests[i] = n.ids.identify(f)
 		}

@@ -142,6 +142,65 @@ func Strings(v []byte) []string {
 	return list
 }
 
+// Skip returns the length of the value at the start of v, or -1 when v ends before the value does. A number
+// that ends with v may go on behind it.
+func Skip(v []byte) int {
+	if len(v) == 0 {
+		return -1
+	}
+	end, whole := skipWhole(v)
+	if !whole {
+		return -1
+	}
+	return end
+}
+
+func skipWhole(v []byte) (end int, whole bool) {
+	switch v[0] {
+	case '"':
+		end = str(v, 0)
+		return end, end <= len(v) && closed(v, 0, end)
+	case '{', '[':
+	default:
+		return skip(v, 0), true
+	}
+	depth := 0
+	for i := 0; i < len(v); {
+		switch v[i] {
+		case '"':
+			end := str(v, i)
+			if !closed(v, i, end) {
+				return 0, false
+			}
+			i = end
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1, true
+			}
+		}
+		i++
+	}
+	return 0, false
+}
+
+// closed says that the string from i to end ends with its quote and not with the text.
+func closed(v []byte, i, end int) bool {
+	if end < len(v) {
+		return true
+	}
+	if end-i < 2 || v[end-1] != '"' {
+		return false
+	}
+	k := end - 1
+	for k > i+1 && v[k-1] == '\\' {
+		k--
+	}
+	return (end-1-k)%2 == 0
+}
+
 // Compact appends v without white space between its tokens.
 func Compact(dst, v []byte) []byte {
 	for i := 0; i < len(v); {

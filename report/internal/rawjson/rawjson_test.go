@@ -25,6 +25,12 @@ func FuzzWalk(f *testing.F) {
 		}
 		in = bytes.TrimSpace(in)
 		walk(t, in)
+		assert.Equal(t, len(in), rawjson.Skip(append(in[:len(in):len(in)], ", {}"...)))
+		if in[0] == '{' || in[0] == '[' || in[0] == '"' {
+			for i := range in {
+				assert.Equal(t, -1, rawjson.Skip(in[:i]), "%q", in[:i])
+			}
+		}
 		var want, got bytes.Buffer
 		require.NoError(t, json.Compact(&want, in))
 		got.Write(rawjson.Compact(nil, in))
@@ -33,6 +39,7 @@ func FuzzWalk(f *testing.F) {
 }
 
 func walk(t *testing.T, v []byte) {
+	t.Helper()
 	switch v[0] {
 	case '{':
 		var want map[string]json.RawMessage

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/format"
+)
+
+// inputs are the open reports.
+type inputs struct {
+	now    []report.Source
+	before report.Source // nil without a baseline
+	done   []func() error
+}
+
+func (in *inputs) close() {
+	for _, f := range in.done {
+		_ = f()
+	}
+}
+
+// open opens all reports and says of all that cannot be read why. What it returns is closed by the caller,
+// also after an error.
+func (j *job) open(ctx context.Context, stdin io.Reader) (*inputs, error) {
+	in := &inputs{}
+	o := &format.ReadOptions{
+		Options: report.Options{Root: j.root, SecretKey: []byte(os.Getenv("REPORT_SECRET_KEY"))},
+		Format:  j.format,
+	}
+	var errs []error
+	for _, path := range j.files {
+		s, err := in.report(ctx, path, stdin, o)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		in.now = append(in.now, s)
+	}
+	if j.baseline != "" {
+		// The baseline is often our own SARIF, whatever the format of the files; -format helps where a file
+		// alone does not say what it is.
+		auto := *o
+		auto.Format = format.Auto
+		s, err := in.report(ctx, j.baseline, stdin, &auto)
+		if errors.Is(err, report.ErrUnknownFormat) && o.Format != format.Auto {
+			s, err = in.report(ctx, j.baseline, stdin, o)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("baseline: %w", err))
+		}
+		in.before = s
+	}
+	return in, errors.Join(errs...)
+}
+
+func (in *inputs) report(ctx context.Context, path string, stdin io.Reader, o *format.ReadOptions) (report.Source, error) {
+	if path == "-" {
+		spooled, err := in.spool(stdin)
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		path = spooled
+	}
+	f, err := format.Open(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	in.done = append(in.done, f.Close)
+	return f, nil
+}
+
+// spool copies standard input into a file, since reports are read more than once.
+func (in *inputs) spool(stdin io.Reader) (path string, err error) {
+	f, err := os.CreateTemp("", "normalize-stdin-*")
+	if err != nil {
+		return "", err
+	}
+	in.done = append(in.done, func() error { return os.Remove(f.Name()) })
+	_, err = io.Copy(f, stdin)
+	return f.Name(), cmp.Or(err, f.Close())
+}

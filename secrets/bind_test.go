@@ -80,7 +80,7 @@ func TestResolver_Bind_reportsAllAndSetsNothing(t *testing.T) {
 		List    []string      `secret:"mem://a#word"`
 		Chan    chan int      `secret:"mem://a#s"`
 		Ref     string        `secret:"nonsense"`
-		hidden  string        `secret:"mem://a#s"` //nolint:govet,unused // that is the test
+		hidden  string        `secret:"mem://a#s"` //nolint:unused // that is the test
 		Inner   struct {
 			X int `secret:"mem://a#s"`
 		}

@@ -95,6 +95,24 @@ func (c *Client) paths(ctx context.Context, refs []string) (map[string]need, err
 	return out, errors.Join(errs...)
 }
 
+// Mounts returns the key-value mounts that refs lie on, with their version, as [Options.KV] and package
+// secrets/export take them.
+func (c *Client) Mounts(ctx context.Context, refs ...string) (map[string]int, error) {
+	out := map[string]int{}
+	var errs []error
+	for _, text := range refs {
+		ref, err := secrets.ParseRef(text)
+		if err == nil && ref.Scheme == "vault" {
+			var m mount
+			if m, _, err = c.mount(ctx, ref); err == nil && m.engine == "kv" {
+				out[strings.TrimSuffix(m.path, "/")] = m.version
+			}
+		}
+		errs = append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
 // Check is one thing [Client.Preflight] looked at.
 type Check struct {
 	Name   string // transport, health, storage, token, access, excess

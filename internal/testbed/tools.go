@@ -130,7 +130,7 @@ func Tools() []Spec {
 	return []Spec{
 		Gofumpt, GolangciLint, Multitool,
 		Gitleaks, Distribution, Crane, Toxiproxy, Kustomize, Helm, Buildx, BuildKit,
-		Vault, Trivy,
+		Vault, Trivy, AzureTaskLib, FormatCheck,
 		KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl, Kwok, ArgoCD33, ArgoCD214,
 	}
 }
@@ -141,7 +141,8 @@ func DebianPackages() []string {
 		"git", "openssh-server", // git
 		"docker.io", "docker-registry", "runc", // image
 		"etcd-server", "redis-server", // Kubernetes and Argo CD
-		"postgresql",                             // Vault's dynamic credentials
+		"postgresql",               // Vault's dynamic credentials
+		"python3-dotenv", "nodejs", // readers of what secrets/export writes
 		"opensmtpd", "python3-aiosmtpd", "swaks", // mail
 		"python3-pip", // the library of the Standard Webhooks specification
 		"chromium",    // the HTML report

@@ -18,8 +18,6 @@ const (
 	Portable Dialect = iota
 	// Shell is for "set -a; . file" in a POSIX shell, and holds any value.
 	Shell
-	// Docker is for docker run --env-file, which knows no quotes: any value of one line.
-	Docker
 )
 
 // DotenvOptions configures [Dotenv].
@@ -52,14 +50,6 @@ func quote(s string, d Dialect) (string, error) {
 	switch d {
 	case Shell:
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'", nil
-	case Docker:
-		if strings.ContainsAny(s, "\r\n") {
-			return "", errors.New("has several lines, which docker's --env-file cannot hold")
-		}
-		if s != strings.TrimLeft(s, " \t") {
-			return "", errors.New("begins with a blank, which docker's --env-file loses")
-		}
-		return s, nil
 	case Portable:
 		switch {
 		case strings.ContainsAny(s, "\\\r") || strings.Contains(s, "${"):

@@ -1,0 +1,20 @@
+package testbed
+
+// Programs that read what secrets/export writes with the parsers its readers use.
+var (
+	// FormatCheck parses Kubernetes objects, custom resources and dotenv files.
+	FormatCheck = Spec{
+		Name:     "formatcheck",
+		Module:   "k8s.io/apiextensions-apiserver",
+		Packages: []string{"github.com/waybill-dev/waybill/internal/tools/formatcheck"},
+		Env:      []string{"CGO_ENABLED=0"},
+	}
+	// AzureTaskLib is Microsoft's library for tasks of Azure Pipelines; its taskcommand.js parses logging commands.
+	AzureTaskLib = Spec{
+		Name: "azure-pipelines-task-lib",
+		NPM: &NPM{
+			Package: "azure-pipelines-task-lib", Version: "5.281.0", Program: "taskcommand.js",
+			SHA512: "sGlLjpNpKTpCvlrlN84SKVikDqJnD+8AVWxsvUk5T5vsX4n8aX5S2BWqqAg3zjVZp+z/5A0zcjOPkpacbqOTEg==",
+		},
+	}
+)

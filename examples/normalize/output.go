@@ -21,29 +21,35 @@ func write(ctx context.Context, dir string, s report.Source, verdict *report.Ver
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return summary, err
 	}
-	outputs := []struct {
-		name  string
-		write func(io.Writer) error
-	}{
-		{"merged.sarif", func(w io.Writer) error {
-			summary, err = report.Merge(ctx, w, []report.Source{s}, nil)
-			return err
-		}},
-		{"report.html", func(w io.Writer) error { return html.Write(ctx, w, s, &html.Options{Verdict: verdict}) }},
-		{"summary.md", func(w io.Writer) error { return markdown.Write(ctx, w, s, &markdown.Options{Verdict: verdict}) }},
-		{"junit.xml", func(w io.Writer) error { return junit.Write(ctx, w, s, nil) }},
-		{"coverage.xml", func(w io.Writer) error { return cobertura.Write(w, s.Head().Coverage, nil) }},
-		{"findings.csv", func(w io.Writer) error { return report.WriteCSV(ctx, w, s) }},
-		{"findings.jsonl", func(w io.Writer) error { return report.WriteJSONLines(ctx, w, s) }},
-		{"gitlab.json", func(w io.Writer) error { return gitlab.Write(ctx, w, s, nil) }},
-	}
-	for _, o := range outputs {
-		if err := writeFile(filepath.Join(dir, o.name), o.write); err != nil {
-			return summary, err
+	file := func(name string, write func(io.Writer, report.Source) error) func(report.Source) error {
+		return func(s report.Source) error {
+			return writeFile(filepath.Join(dir, name), func(w io.Writer) error { return write(w, s) })
 		}
 	}
-	_, err = ci.WriteScans(ctx, dir, s, nil)
-	return summary, err
+	// These two read run by run, the others all findings at once, together.
+	merged := file("merged.sarif", func(w io.Writer, s report.Source) error {
+		summary, err = report.Merge(ctx, w, []report.Source{s}, nil)
+		return err
+	})
+	if err := merged(s); err != nil {
+		return summary, err
+	}
+	if _, err := ci.WriteScans(ctx, dir, s, nil); err != nil {
+		return summary, err
+	}
+	return summary, report.Share(ctx, s,
+		file("report.html", func(w io.Writer, s report.Source) error {
+			return html.Write(ctx, w, s, &html.Options{Verdict: verdict})
+		}),
+		file("summary.md", func(w io.Writer, s report.Source) error {
+			return markdown.Write(ctx, w, s, &markdown.Options{Verdict: verdict})
+		}),
+		file("junit.xml", func(w io.Writer, s report.Source) error { return junit.Write(ctx, w, s, nil) }),
+		file("coverage.xml", func(w io.Writer, s report.Source) error { return cobertura.Write(w, s.Head().Coverage, nil) }),
+		file("findings.csv", func(w io.Writer, s report.Source) error { return report.WriteCSV(ctx, w, s) }),
+		file("findings.jsonl", func(w io.Writer, s report.Source) error { return report.WriteJSONLines(ctx, w, s) }),
+		file("gitlab.json", func(w io.Writer, s report.Source) error { return gitlab.Write(ctx, w, s, nil) }),
+	)
 }
 
 // writeFile writes a file that appears only when it is whole.

@@ -32,7 +32,7 @@ import (
 type Options struct {
 	// Title is the heading; empty: "Report".
 	Title string
-	// MaxFindings is how many findings the page holds, the worst ones; 0: 50,000. What is left out is said
+	// MaxFindings is how many findings the page holds, the worst ones; 0: 20,000. What is left out is said
 	// on the page.
 	MaxFindings int
 	// Verdict is shown beside the title when it is set.
@@ -40,7 +40,7 @@ type Options struct {
 }
 
 const (
-	defaultFindings = 50_000
+	defaultFindings = 20_000
 	maxFailedTests  = 200
 	maxDetail       = 8 << 10 // bytes of one text on the page
 	maxMessage      = 2 << 10

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -109,6 +110,26 @@ func TestSyncAndWait(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, argocd.OutOfSync, d.Sync)
 	assert.Equal(t, []string{first}, d.Revisions)
+}
+
+func TestConformance(t *testing.T) {
+	r := &repo{}
+	r.push("registry.example.com/shop:first")
+	s, c := newServer(t, r, argocdtest.Options{Token: "t0p", Apps: []argocdtest.App{{Name: "shop"}, {Name: "auto", AutoSync: true}}, Health: stuck})
+	denied, err := argocd.New(s.URL, &argocd.Options{Token: func(context.Context) (string, error) { return "no", nil }})
+	require.NoError(t, err)
+	argocdtest.TestConformance(t, &argocdtest.Target{
+		Client: c, Denied: denied, Manual: "shop", Auto: "auto", Descends: r.descends,
+		Push: func(_ context.Context, _, image string, _ bool) (string, error) { return r.push(image), nil },
+	})
+}
+
+// stuck makes the images called stuck never become healthy.
+func stuck(_ string, res argocdtest.Resource) []argocdtest.Step {
+	if len(res.Images) == 1 && strings.HasSuffix(res.Images[0], ":stuck") {
+		return []argocdtest.Step{{Health: argocd.Progressing}, {After: 10 * time.Millisecond, Health: argocd.Degraded, Message: "exceeded its progress deadline"}}
+	}
+	return nil
 }
 
 func TestSyncAndWait_neverHealthy(t *testing.T) {

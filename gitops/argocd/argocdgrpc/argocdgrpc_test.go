@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -24,17 +26,11 @@ func source(_ context.Context, revision string) (fs.FS, string, error) {
 	if revision != "HEAD" && revision != commit {
 		return nil, "", fmt.Errorf("fatal: remote error: upload-pack: not our ref %s", revision)
 	}
-	return fstest.MapFS{"shop.yaml": {Data: []byte(`apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: shop
-spec:
-  template:
-    spec:
-      containers:
-        - name: shop
-          image: registry.example.com/shop:42
-`)}}, commit, nil
+	return fstest.MapFS{"shop.yaml": {Data: []byte(deployment("registry.example.com/shop:42"))}}, commit, nil
+}
+
+func deployment(image string) string {
+	return "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: shop\nspec:\n  template:\n    spec:\n      containers:\n        - name: shop\n          image: " + image + "\n"
 }
 
 // both runs a test over gRPC and over gRPC-web.
@@ -52,6 +48,59 @@ func both(t *testing.T, o argocdtest.Options, f func(t *testing.T, s *argocdgrpc
 			require.NoError(t, err)
 			t.Cleanup(func() { assert.NoError(t, c.Close()) })
 			f(t, s, c)
+		})
+	}
+}
+
+// line is a line of commits of one manifest at different images.
+type line struct {
+	mu     sync.Mutex
+	images []string
+}
+
+func sha(i int) string { return fmt.Sprintf("%040x", 0xabc0000000+i) }
+
+func (l *line) push(_ context.Context, _, image string, _ bool) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.images = append(l.images, image)
+	return sha(len(l.images) - 1), nil
+}
+
+func (l *line) source(_ context.Context, revision string) (fs.FS, string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, image := range slices.Backward(l.images) {
+		if revision == "HEAD" || revision == sha(i) {
+			return fstest.MapFS{"shop.yaml": {Data: []byte(deployment(image))}}, sha(i), nil
+		}
+	}
+	return nil, "", fmt.Errorf("fatal: remote error: upload-pack: not our ref %s", revision)
+}
+
+func TestConformance(t *testing.T) {
+	for _, web := range []bool{false, true} {
+		t.Run(fmt.Sprintf("web=%t", web), func(t *testing.T) {
+			l := &line{images: []string{"registry.example.com/shop:first"}}
+			s := argocdgrpctest.NewServer(t, &argocdtest.Options{
+				Source: l.source, Token: "t0p", Apps: []argocdtest.App{{Name: "shop"}, {Name: "auto", AutoSync: true}},
+				Health: func(_ string, res argocdtest.Resource) []argocdtest.Step {
+					if slices.Contains(res.Images, "registry.example.com/shop:stuck") {
+						return []argocdtest.Step{{Health: argocd.Degraded, Message: "exceeded its progress deadline"}}
+					}
+					return nil
+				},
+			})
+			client := func(token string) *argocd.Client {
+				c, err := argocdgrpc.New(s.URL, &argocdgrpc.Options{Web: web, Token: func(context.Context) (string, error) { return token, nil }})
+				require.NoError(t, err)
+				t.Cleanup(func() { assert.NoError(t, c.Close()) })
+				return c.Client
+			}
+			argocdtest.TestConformance(t, &argocdtest.Target{
+				Client: client("t0p"), Denied: client("no"), Manual: "shop", Auto: "auto", Push: l.push,
+				Descends: func(_ context.Context, ancestor, rev string) (bool, error) { return rev > ancestor, nil },
+			})
 		})
 	}
 }

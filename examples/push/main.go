@@ -36,10 +36,10 @@ func main() {
 
 // job is what the command line asks for.
 type job struct {
-	base, layout, builder string
-	force, insecure       bool
-	spec                  image.Spec
-	kind, source, ref     string // of SOURCE and REF
+	layout, builder   string
+	force, insecure   bool
+	spec              image.Spec
+	kind, source, ref string // of SOURCE and REF
 }
 
 // result is what is printed.
@@ -159,7 +159,7 @@ func (j *job) check(given []string) error {
 	}[j.kind]
 	for _, name := range given {
 		if !slices.Contains(append(useful, "force-tag", "insecure"), name) {
-			return fmt.Errorf("%w: -%s says nothing about a source %s:", errUsage, name, j.kind)
+			return fmt.Errorf("%w: -%s says nothing about a source of kind %s", errUsage, name, j.kind)
 		}
 	}
 	builders := []string{"", "go"}
@@ -167,7 +167,7 @@ func (j *job) check(given []string) error {
 		builders = []string{"", "docker", "buildx"}
 	}
 	if !slices.Contains(builders, j.builder) {
-		return fmt.Errorf("%w: -builder %s does not build a source %s:", errUsage, j.builder, j.kind)
+		return fmt.Errorf("%w: -builder %s does not build a source of kind %s", errUsage, j.builder, j.kind)
 	}
 	if j.source == "" {
 		return fmt.Errorf("%w: SOURCE names nothing", errUsage)

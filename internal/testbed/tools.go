@@ -139,7 +139,7 @@ func Tools() []Spec {
 func DebianPackages() []string {
 	return []string{
 		"git", "openssh-server", // git
-		"docker.io", "docker-registry", "runc", // image
+		"docker.io", "docker-registry", "runc", "skopeo", // image
 		"etcd-server", "redis-server", // Kubernetes and Argo CD
 		"postgresql",               // Vault's dynamic credentials
 		"python3-dotenv", "nodejs", // readers of what secrets/export writes

@@ -1,0 +1,59 @@
+package imagetest_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"go.uber.org/goleak"
+
+	"github.com/waybill-dev/waybill/image/imagetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestServer(t *testing.T) {
+	for name, o := range map[string]*imagetest.Options{"plain": nil, "TLS": {TLS: true}, "without referrers": {NoReferrers: true}} {
+		t.Run(name, func(t *testing.T) {
+			s := imagetest.NewServer(t, o)
+			c := s.HTTPClient()
+			t.Cleanup(c.CloseIdleConnections)
+			imagetest.TestRegistry(t, imagetest.Registry{URL: s.URL(), Client: c, Repo: "suite"})
+		})
+	}
+}
+
+// A registry that lies in one point must not pass.
+func TestChecks_liars(t *testing.T) {
+	lies := map[string]imagetest.Fault{
+		"stores what it does not check":  {Method: "PUT", Path: "/blobs/uploads/", Status: 201},
+		"takes manifests without blobs":  {Method: "PUT", Path: "/manifests/v1", Status: 201},
+		"other bytes of a blob":          {Method: "GET", Path: "/blobs/sha256", Corrupt: true},
+		"other bytes of a manifest":      {Method: "GET", Path: "/manifests/", Corrupt: true},
+		"other digest of a manifest":     {Method: "HEAD", Path: "/manifests/", Status: 200, Header: http.Header{"Docker-Content-Digest": {"sha256:0"}}},
+		"mounts what it does not have":   {Method: "POST", Path: "/to/blobs/uploads/", Status: 201},
+		"has every blob":                 {Method: "HEAD", Path: "/two/blobs/", Status: 200},
+		"has every manifest":             {Method: "GET", Path: "/manifests/none", Status: 200},
+		"no tags":                        {Method: "GET", Path: "/tags/list", Status: 200, Body: `{"tags":[]}`},
+		"deletes nothing":                {Method: "DELETE", Status: 202},
+		"forgets the state of an upload": {Method: "GET", Path: "/blobs/uploads/", Status: 204},
+		"no referrers":                   {Path: "/referrers/", Status: 200, Body: `{"manifests":[]}`, Header: http.Header{"Content-Type": {"application/vnd.oci.image.index.v1+json"}}},
+	}
+	for name, lie := range lies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lie.Times = -1
+			s := imagetest.NewServer(t, nil)
+			s.Fail(lie)
+			c := s.HTTPClient()
+			t.Cleanup(c.CloseIdleConnections)
+			caught := 0
+			for _, check := range imagetest.Checks() {
+				if check.Run(t.Context(), imagetest.Registry{URL: s.URL(), Client: c, Repo: "suite"}) != nil {
+					caught++
+				}
+			}
+			assert.Positive(t, caught)
+		})
+	}
+}

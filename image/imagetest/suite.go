@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +37,6 @@ func Checks() []Check {
 		{"answers at the root of the API", checkRoot},
 		{"blob in one request after the session", checkBlob},
 		{"blob in pieces, with the state asked in between", checkPieces},
-		{"blob with pieces out of order is not stored", checkDisorder},
 		{"blob with another digest is refused", checkWrongDigest},
 		{"blob in parts by range", checkRange},
 		{"blobs of one repository are not another's", checkApart},
@@ -49,7 +47,6 @@ func Checks() []Check {
 		{"index of manifests", checkIndex},
 		{"tag moves", checkTagMoves},
 		{"unknown things are 404 with a code", checkUnknown},
-		{"tags in pages", checkPages},
 		{"manifest deleted", checkDelete},
 		{"client pushes, resolves, copies and pulls", checkClient},
 		{"client guards tags", checkGuard},
@@ -244,29 +241,6 @@ func checkPieces(ctx context.Context, r Registry) error {
 	return err
 }
 
-// checkDisorder leaves it to the registry when to notice.
-func checkDisorder(ctx context.Context, r Registry) error {
-	content := bytes.Repeat([]byte("0123456789"), 100)
-	session, err := r.start(ctx, "")
-	if err != nil {
-		return err
-	}
-	header := octets()
-	header.Set("Content-Range", "500-999")
-	a, err := r.do(ctx, http.MethodPatch, session, header, content[500:])
-	if err != nil || a.status == http.StatusRequestedRangeNotSatisfiable {
-		return err
-	}
-	if session, err = r.location(a); err != nil {
-		return err
-	}
-	a, err = r.do(ctx, http.MethodPut, withDigest(session, digestOf(content)), octets(), content[:500])
-	if err == nil && a.status == http.StatusCreated {
-		err = errors.New("halves in the wrong order were stored as the whole")
-	}
-	return err
-}
-
 func checkWrongDigest(ctx context.Context, r Registry) error {
 	session, err := r.start(ctx, "")
 	if err != nil {
@@ -440,47 +414,6 @@ func checkUnknown(ctx context.Context, r Registry) error {
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func checkPages(ctx context.Context, r Registry) error {
-	raw, err := r.artifact(ctx, "", `{"n":6}`)
-	if err != nil {
-		return err
-	}
-	want := []string{"a", "b", "c"}
-	for _, tag := range want {
-		if _, err := r.putManifest(ctx, http.StatusCreated, "", tag, manifestType, raw); err != nil {
-			return err
-		}
-	}
-	var got []string
-	next := r.path("", "/tags/list?n=2")
-	for page := 0; next != "" && page < 5; page++ {
-		a, err := r.want(ctx, http.StatusOK, http.MethodGet, next, nil, nil)
-		if err != nil {
-			return err
-		}
-		var list struct{ Tags []string }
-		if err := json.Unmarshal(a.body, &list); err != nil {
-			return err
-		}
-		got = append(got, list.Tags...)
-		if page == 0 && len(list.Tags) != 2 {
-			return fmt.Errorf("asked for a page of 2 tags, got %q", list.Tags)
-		}
-		next = ""
-		if target, _, ok := strings.Cut(strings.TrimPrefix(a.header.Get("Link"), "<"), ">"); ok {
-			u, err := url.Parse(target)
-			if err != nil {
-				return err
-			}
-			next = u.RequestURI()
-		}
-	}
-	if !slices.Equal(got, want) {
-		return fmt.Errorf("pages hold %q, want %q", got, want)
 	}
 	return nil
 }

@@ -42,10 +42,7 @@ func (c *Client) copy(ctx context.Context, src, dst string, o *PushOptions) (*Pu
 	if err != nil {
 		return nil, err
 	}
-	t := &transfer{client: c, from: source, nodes: nodes, moveTag: o.MoveTag, progress: o.Progress}
-	if from.endpoint() == to.endpoint() {
-		t.mountFrom = []string{from.repo}
-	}
+	t := &transfer{client: c, from: source, nodes: nodes, mountFrom: []reference{from}, moveTag: o.MoveTag, progress: o.Progress}
 	p, err := t.run(ctx, []reference{to})
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func (c *Client) push(ctx context.Context, l *Layout, names []string, o *PushOpt
 		return nil, err
 	}
 	defer func() { _ = s.close() }()
-	t := &transfer{client: c, from: s, nodes: l.nodes, moveTag: o.MoveTag, progress: o.Progress}
+	t := &transfer{client: c, from: s, nodes: l.nodes, mountFrom: bases(l.nodes), moveTag: o.MoveTag, progress: o.Progress}
 	p, err := t.run(ctx, refs)
 	if err != nil {
 		return nil, err
@@ -126,12 +126,26 @@ func pushRefs(l *Layout, names []string) ([]reference, error) {
 	return refs, nil
 }
 
+// bases are the repositories that the images say they were built on.
+func bases(nodes []*node) []reference {
+	var refs []reference
+	for _, n := range nodes {
+		if n.image == nil || n.image.Annotations[keyBaseName] == "" {
+			continue
+		}
+		if ref, err := parseReference(n.image.Annotations[keyBaseName]); err == nil {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
 // transfer brings a tree of manifests, with all they point to, to references.
 type transfer struct {
 	client    *Client
 	from      content
-	nodes     []*node  // children before parents; the last is the root
-	mountFrom []string // repositories of the same registry that have the blobs
+	nodes     []*node     // children before parents; the last is the root
+	mountFrom []reference // repositories that may have the blobs
 	moveTag   bool
 
 	mu       sync.Mutex // one progress call at a time
@@ -237,8 +251,14 @@ func (t *transfer) blobs(ctx context.Context, ref reference, present bool) ([]Pu
 		}
 		return results, nil
 	}
+	var mounts []string
+	for _, m := range t.mountFrom {
+		if m.endpoint() == ref.endpoint() {
+			mounts = append(mounts, m.repo)
+		}
+	}
 	err := parallel(ctx, len(blobs), func(ctx context.Context, i int) (err error) {
-		results[i].Status, err = repo.ensureBlob(ctx, t.from, blobs[i], t.mountFrom, t.report(ref, blobs[i]))
+		results[i].Status, err = repo.ensureBlob(ctx, t.from, blobs[i], mounts, t.report(ref, blobs[i]))
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -14,6 +15,10 @@ type reference struct {
 	digest string // may be empty when tag is set
 }
 
+// repoPattern is the grammar of repository names. The library checks the characters only, and "a/../../b" would
+// lead to another path of the registry's API.
+var repoPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+
 // parseReference parses "host[:port]/repo[:tag][@digest]" by the rules of the distribution reference
 // grammar. A name without a host is Docker Hub's, one without tag and digest means tag "latest".
 func parseReference(s string) (reference, error) {
@@ -26,6 +31,9 @@ func parseReference(s string) (reference, error) {
 		return reference{}, fail(ErrInvalid, "reference %q: %w", s, err)
 	}
 	r := reference{host: tag.RegistryStr(), repo: tag.RepositoryStr(), tag: tag.TagStr()}
+	if !repoPattern.MatchString(r.repo) {
+		return reference{}, fail(ErrInvalid, "reference %q: %q is no repository name", s, r.repo)
+	}
 	if !pinned {
 		return r, nil
 	}

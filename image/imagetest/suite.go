@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -203,7 +204,7 @@ func checkBlob(ctx context.Context, r Registry) error {
 		return err
 	}
 	a, err = r.want(ctx, http.StatusOK, http.MethodHead, r.path("", "/blobs/"+digest), nil, nil)
-	if err == nil && (a.header.Get("Content-Length") != fmt.Sprint(len(content)) || a.header.Get("Docker-Content-Digest") != digest) {
+	if err == nil && (a.header.Get("Content-Length") != strconv.Itoa(len(content)) || a.header.Get("Docker-Content-Digest") != digest) {
 		err = fmt.Errorf("HEAD says %q bytes of %q", a.header.Get("Content-Length"), a.header.Get("Docker-Content-Digest"))
 	}
 	return err
@@ -322,7 +323,7 @@ func checkManifest(ctx context.Context, r Registry) error {
 			return fmt.Errorf("%s: Content-Type %q", ref, a.header.Get("Content-Type"))
 		}
 		head, err := r.want(ctx, http.StatusOK, http.MethodHead, r.path("", "/manifests/"+ref), http.Header{"Accept": {manifestType}}, nil)
-		if err == nil && (head.header.Get("Docker-Content-Digest") != digest || head.header.Get("Content-Length") != fmt.Sprint(len(raw))) {
+		if err == nil && (head.header.Get("Docker-Content-Digest") != digest || head.header.Get("Content-Length") != strconv.Itoa(len(raw))) {
 			err = fmt.Errorf("HEAD %s says %q bytes of %q", ref, head.header.Get("Content-Length"), head.header.Get("Docker-Content-Digest"))
 		}
 		if err != nil {

@@ -31,34 +31,36 @@ func TestServer_strict(t *testing.T) {
 	s := imagetest.NewServer(t, nil)
 	c := s.HTTPClient()
 	t.Cleanup(c.CloseIdleConnections)
-	do := func(method, path string, header http.Header, body string) *http.Response {
+	do := func(method, path string, header http.Header, body string) (int, http.Header, string) {
 		req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, strings.NewReader(body))
 		require.NoError(t, err)
 		req.Header = header
 		resp, err := c.Do(req)
 		require.NoError(t, err)
-		t.Cleanup(func() { resp.Body.Close() })
-		return resp
+		defer resp.Body.Close()
+		got, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, resp.Header, string(got)
 	}
-	session := do("POST", "/v2/app/blobs/uploads/", http.Header{}, "").Header.Get("Location")
-	assert.Equal(t, 416, do("PATCH", session, http.Header{"Content-Range": {"5-9"}}, "56789").StatusCode)
+	_, header, _ := do("POST", "/v2/app/blobs/uploads/", http.Header{}, "")
+	status, _, _ := do("PATCH", header.Get("Location"), http.Header{"Content-Range": {"5-9"}}, "56789")
+	assert.Equal(t, 416, status)
 
 	const index = "application/vnd.oci.image.index.v1+json"
 	for _, tag := range []string{"c", "a", "b"} {
-		require.Equal(t, 201, do("PUT", "/v2/app/manifests/"+tag, http.Header{"Content-Type": {index}}, `{"manifests":[]}`).StatusCode)
+		status, _, _ := do("PUT", "/v2/app/manifests/"+tag, http.Header{"Content-Type": {index}}, `{"manifests":[]}`)
+		require.Equal(t, 201, status)
 	}
-	list := do("GET", "/v2/app/tags/list?n=2", nil, "")
-	body, err := io.ReadAll(list.Body)
-	require.NoError(t, err)
-	assert.JSONEq(t, `{"name":"app","tags":["a","b"]}`, string(body))
-	assert.Equal(t, `</v2/app/tags/list?last=b&n=2>; rel="next"`, list.Header.Get("Link"))
-	body, err = io.ReadAll(do("GET", "/v2/app/tags/list?last=b&n=2", nil, "").Body)
-	require.NoError(t, err)
-	assert.JSONEq(t, `{"name":"app","tags":["c"]}`, string(body))
+	_, header, body := do("GET", "/v2/app/tags/list?n=2", nil, "")
+	assert.JSONEq(t, `{"name":"app","tags":["a","b"]}`, body)
+	assert.Equal(t, `</v2/app/tags/list?last=b&n=2>; rel="next"`, header.Get("Link"))
+	_, _, body = do("GET", "/v2/app/tags/list?last=b&n=2", nil, "")
+	assert.JSONEq(t, `{"name":"app","tags":["c"]}`, body)
 }
 
 // A registry that lies in one point must not pass.
 func TestChecks_liars(t *testing.T) {
+	t.Parallel()
 	lies := map[string]imagetest.Fault{
 		"stores what it does not check":  {Method: "PUT", Path: "/blobs/uploads/", Status: 201},
 		"takes manifests without blobs":  {Method: "PUT", Path: "/manifests/v1", Status: 201},

@@ -286,3 +286,6 @@ func (c *Client) Close(ctx context.Context) error {
 	c.http.CloseIdleConnections()
 	return err
 }
+
+// Address returns the Vault's address, as given to New.
+func (c *Client) Address() string { return c.api.Address() }

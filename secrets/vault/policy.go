@@ -115,10 +115,10 @@ func (c *Client) Mounts(ctx context.Context, refs ...string) (map[string]int, er
 
 // Check is one thing [Client.Preflight] looked at.
 type Check struct {
-	Name   string // transport, health, storage, token, access, excess
-	About  string // the path, where it is about one
-	OK     bool
-	Detail string
+	Name   string `json:"name"`            // transport, health, storage, token, access, excess
+	About  string `json:"about,omitempty"` // the path, where it is about one
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
 }
 
 // Preflight looks, before the first secret is read, whether that will work and is wise: https or this machine

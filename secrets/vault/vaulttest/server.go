@@ -412,3 +412,16 @@ func unmarshal(b []byte, into any) error {
 	dec.UseNumber()
 	return dec.Decode(into)
 }
+
+// DatabaseRole sets up dynamic credentials at database/creds/name that live for ttl, at most for maxTTL, such as
+// "1h".
+func (s *Server) DatabaseRole(name, ttl, maxTTL string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mounts["database/"]
+	if m == nil {
+		return errors.New("vaulttest: database/ is not mounted")
+	}
+	m.roles[name] = map[string]any{"default_ttl": ttl, "max_ttl": maxTTL}
+	return nil
+}

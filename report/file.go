@@ -226,7 +226,7 @@ func (d *document) raw(s span) ([]byte, error) {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\n' || b[0] == '\r' || b[0] == '\t' || b[0] == ':') {
 		b = b[1:]
 	}
-	return b, nil
+	return withoutUserinfo(b), nil
 }
 
 func (o *Options) maxBytes() int64 {

@@ -161,7 +161,7 @@ func (l *linter) run(ctx context.Context, run *sarifRun, at *place) error {
 		l.tool(v, at.member("tool"))
 	}
 	for _, m := range run.members {
-		if isBulk(m.name) {
+		if m.list {
 			i := 0
 			dec := l.doc.decoder(ctx, m.from, m.to)
 			if _, err := array(dec, func() error {

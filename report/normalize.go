@@ -36,6 +36,9 @@ func (r *Report) Normalize(ctx context.Context, o *Options) error {
 	runs := make([]*normalizer, len(r.Runs))
 	for i := range runs {
 		runs[i] = newNormalizer(o)
+		for _, s := range []*string{&r.Runs[i].Target, &r.Runs[i].Reason, &r.Runs[i].InformationURI} {
+			*s = string(withoutUserinfo([]byte(*s)))
+		}
 	}
 	for i := range r.Findings {
 		if i%1024 == 0 && ctx.Err() != nil {
@@ -92,6 +95,11 @@ func (n *normalizer) finding(f *Finding, run *Run) {
 	}
 	if f.Message == "" {
 		f.Message = f.Title
+	}
+	for _, s := range []*string{&f.Title, &f.Message, &f.Description, &f.HelpURI, &f.Location.Path, &f.Location.Snippet} {
+		if strings.Contains(*s, "://") && strings.Contains(*s, "@") {
+			*s = string(withoutUserinfo([]byte(*s)))
+		}
 	}
 	f.grade()
 	f.Location.Path = n.path(f.Location.Path)

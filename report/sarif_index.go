@@ -38,6 +38,7 @@ type document struct {
 type span struct {
 	name     string
 	from, to int64
+	list     bool // it is a list that may be long, to be read element by element
 }
 
 // sarifRun is a run of a document.
@@ -49,6 +50,9 @@ type sarifRun struct {
 	count   int    // of results
 
 	head       Run
+	said       Status // what our own writer noted, when it noted anything
+	saidWhy    string
+	noted      bool
 	components []component // the driver, then the extensions
 	artifacts  []string    // base id, NUL and URI of each
 	bases      map[string]baseURI
@@ -182,7 +186,7 @@ func (d *document) index(ctx context.Context) error {
 				return err
 			}
 		}
-		d.members = append(d.members, span{name, at, from + dec.InputOffset()})
+		d.members = append(d.members, span{name, at, from + dec.InputOffset(), false})
 		return nil
 	})
 	if err != nil {
@@ -296,7 +300,7 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 				_, err := dec.ReadValue()
 				return err
 			})
-			run.results = append(run.results, span{name, base + from, end()})
+			run.results = append(run.results, span{name, base + from, end(), true})
 			return err
 		case name == "results":
 			resultsNull++
@@ -309,7 +313,7 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 				}
 				return err
 			})
-			run.members = append(run.members, span{name, base + from, end()})
+			run.members = append(run.members, span{name, base + from, end(), true})
 			return err
 		case dec.PeekKind() == '[' && isBulk(name):
 			from, err := array(dec, func() error {
@@ -319,14 +323,15 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 				_, err := dec.ReadValue()
 				return err
 			})
-			run.members = append(run.members, span{name, base + from, end()})
+			run.members = append(run.members, span{name, base + from, end(), true})
 			return err
 		}
 		v, err := dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		where := span{name, end() - int64(len(v)), end()}
+		where := span{name, end() - int64(len(v)), end(), name == "invocations" && v[0] == '['}
+		v = withoutUserinfo(v)
 		switch name {
 		case "tool":
 			run.tool = where
@@ -393,6 +398,9 @@ func (run *sarifRun) finish(resultsNull int) {
 				run.head.Reason = "the results of the run are null"
 			}
 		}
+	}
+	if run.noted {
+		run.head.Status, run.head.Reason = run.said, run.saidWhy
 	}
 	if len(run.components) > 0 {
 		for _, r := range run.components[0].rules {
@@ -589,8 +597,8 @@ func (run *sarifRun) indexProperties(v []byte) {
 		case propTarget:
 			run.head.Target = rawjson.Text(value)
 		case propStatus:
-			run.head.Status = Status(rawjson.Text(value))
-			run.head.Reason = rawjson.Text(rawjson.Member(v, propReason))
+			run.noted, run.said = true, Status(rawjson.Text(value))
+			run.saidWhy = rawjson.Text(rawjson.Member(v, propReason))
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package report
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
@@ -111,7 +113,7 @@ func isAuthorData(name string) bool {
 	return false
 }
 
-// hider masks a result.
+// hider masks a result, or with no known secret a part of a run that has secrets: then all quoted text.
 type hider struct{ mask masker }
 
 // snippet masks a quoted text; one in which nothing was found to mask is masked as a whole.
@@ -132,7 +134,7 @@ func (h hider) value(dst, v []byte, parent string) []byte {
 	case v[0] == '"':
 		s := rawjson.Text(v)
 		m := h.mask.apply(s)
-		if parent == "snippet" {
+		if parent == "snippet" || parent == "contents" {
 			m = h.snippet(s)
 		}
 		if m == s {
@@ -164,8 +166,8 @@ func (h hider) value(dst, v []byte, parent string) []byte {
 			}
 			dst = appendName(dst, key, &first)
 			under := string(name)
-			if parent == "snippet" {
-				under = "snippet" // text, binary and rendered alike
+			if parent == "snippet" || parent == "contents" {
+				under = parent // text, binary and rendered alike
 			}
 			dst = h.value(dst, value, under)
 		}
@@ -173,3 +175,15 @@ func (h hider) value(dst, v []byte, parent string) []byte {
 	}
 	return append(dst, v...)
 }
+
+// withoutUserinfo masks what stands before the @ of a web address, which tools copy from the remotes of
+// repositories, tokens included; of other schemes only what has a password. It returns v itself when there is
+// nothing to mask.
+func withoutUserinfo(v []byte) []byte {
+	if bytes.IndexByte(v, '@') < 0 || !bytes.Contains(v, []byte("://")) {
+		return v
+	}
+	return userinfo.ReplaceAll(v, []byte("${1}${2}"+Mask+"@"))
+}
+
+var userinfo = regexp.MustCompile(`(?i)(https?://)[^/?#\s"'\\<>@]+@|([a-z][a-z0-9+.-]*://)[^/?#:\s"'\\<>@]*:[^/?#\s"'\\<>@]+@`)

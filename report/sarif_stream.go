@@ -180,7 +180,7 @@ func (run *sarifRun) decodeBatch(b *batch, index int, n *normalizer, need needs)
 		}
 		f := &b.findings[i]
 		f.Run = index
-		run.decode(v, f, n)
+		run.decode(withoutUserinfo(v), f, n)
 		if need&needIdentity != 0 {
 			b.digests[i] = n.ids.identify(f)
 		}

@@ -309,3 +309,24 @@ func TestDedupe(t *testing.T) {
 	assert.Equal(t, list[0].SaidBy, back.Findings[0].SaidBy)
 	assert.Equal(t, report.SeverityHigh, back.Findings[0].Severity)
 }
+
+// Reports of one tool in two formats are one run, and what one of them says of its end is not lost.
+func TestMerge_mixed(t *testing.T) {
+	made := &report.Report{
+		Runs:     []report.Run{{Tool: "codetool", Category: "backend", Status: report.StatusFailed, Reason: "killed"}},
+		Findings: []report.Finding{{Rule: "N1", Title: "new", Message: "m", Location: report.Location{Path: "n.go", StartLine: 1}}, {Rule: "A1", Message: "m"}},
+	}
+	require.NoError(t, made.Normalize(t.Context(), nil))
+	failed := strings.Replace(codeRun, `"artifacts"`, `"invocations":[{"executionSuccessful":true,"toolExecutionNotifications":[{"message":{"text":"kept"}}]}],"artifacts"`, 1)
+	s := report.Join(read(t, log(failed), nil), made)
+	require.Len(t, s.Head().Runs, 1)
+	out := write(t, s)
+	assert.Contains(t, out, "kept")
+	back := read(t, out, nil)
+	assert.Equal(t, report.StatusFailed, back.Runs[0].Status)
+	assert.Equal(t, "killed", back.Runs[0].Reason)
+	require.Len(t, back.Findings, 7)
+	assert.Equal(t, "new", back.Findings[5].Title)
+	assert.Empty(t, back.Findings[6].Location.Path)
+	assert.Len(t, back.Runs[0].Rules, 3)
+}

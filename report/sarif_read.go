@@ -462,6 +462,21 @@ func (run *sarifRun) secretTool() bool {
 	return false
 }
 
+// secrets says that some of the run's results may be about secrets.
+func (run *sarifRun) secrets() bool {
+	if run.secretTool() {
+		return true
+	}
+	for _, c := range run.components {
+		for i := range c.rules {
+			if c.rules[i].secret {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func isSecretTag(tag string) bool {
 	switch strings.ToLower(tag) {
 	case "secret", "secrets", "secret-detection", "hardcoded-secret", "hardcoded-credential":

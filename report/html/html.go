@@ -323,7 +323,9 @@ func (rs *rows) write(ctx context.Context, s report.Source, least report.Severit
 			}
 		}
 		if n++; n > 1 {
-			rs.w.WriteString(",\n")
+			if _, err := rs.w.WriteString(",\n"); err != nil {
+				return err
+			}
 		}
 		out, err := json.Marshal(rs.row(&f))
 		if err != nil {

@@ -125,12 +125,15 @@ func kubernetes(component string) Spec {
 	}
 }
 
+// NotificationsEngine runs what Argo CD's notifications controller runs for one application, without a cluster.
+var NotificationsEngine = Spec{Name: "notifications-engine", Module: "github.com/argoproj/notifications-engine", Packages: []string{"github.com/waybill-dev/waybill/internal/tools/notifications-engine"}}
+
 // Tools returns every tool, those that are quick to build first.
 func Tools() []Spec {
 	return []Spec{
 		Gofumpt, GolangciLint, Multitool,
 		Gitleaks, Distribution, Crane, Toxiproxy, Kustomize, Helm, Buildx, BuildKit,
-		Vault, Trivy, AzureTaskLib, FormatCheck,
+		Vault, Trivy, AzureTaskLib, FormatCheck, NotificationsEngine,
 		KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl, Kwok, ArgoCD33, ArgoCD214,
 	}
 }

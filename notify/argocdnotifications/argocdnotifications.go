@@ -67,7 +67,7 @@ func quote(s string) (string, error) {
 
 var (
 	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	keyPattern  = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,253}$`)
+	keyPattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,253}$`) // what the controller replaces; a dot would end it
 )
 
 // ConfigMap returns the ConfigMap argocd-notifications-cm as YAML, to be applied as it is or merged into one that is there.
@@ -93,7 +93,7 @@ func ConfigMap(c Config) ([]byte, error) {
 		bad("fields Username and PasswordKey: one is of no use without the other")
 	}
 	if c.PasswordKey != "" && !keyPattern.MatchString(c.PasswordKey) {
-		bad("field PasswordKey: is no key of a Secret")
+		bad("field PasswordKey: is no key that the controller finds (letters, digits, - and _)")
 	}
 	if !namePattern.MatchString(c.Namespace) {
 		bad("field Namespace: is no name of a namespace")
@@ -118,13 +118,13 @@ func ConfigMap(c Config) ([]byte, error) {
 }
 
 // Subscription returns the annotation that makes an application (or, for all of its applications, an AppProject) mail to
-// recipients.
+// recipients. Each gets a mail of their own.
 func Subscription(recipients ...string) (name, value string, err error) {
 	if len(recipients) == 0 {
 		err = errors.New("there is no recipient")
 	}
 	for _, r := range recipients {
-		if a, perr := mail.ParseAddress(r); perr != nil || a.Address != r || strings.ContainsAny(r, ";\r\n") {
+		if a, perr := mail.ParseAddress(r); perr != nil || a.Address != r || strings.ContainsAny(r, ";,\r\n") {
 			err = errors.Join(err, fmt.Errorf("%q is no bare mail address", r))
 		}
 	}

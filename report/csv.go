@@ -75,7 +75,7 @@ func cell(s string) string {
 	switch rest := strings.TrimLeft(s, " \t\r\n\v\f\u00a0\ufeff'\""); {
 	case rest == "" && s != "", rest == "":
 		return s
-	case strings.ContainsRune("=+-@＝＋－＠|%", firstRune(rest)), s[0] == '\t', s[0] == '\r', s[0] == '\n':
+	case strings.ContainsRune("=+-@＝＋－＠", firstRune(rest)), s[0] == '\t', s[0] == '\r', s[0] == '\n':
 		return "'" + s
 	}
 	return s

@@ -10,12 +10,13 @@ import (
 
 // Dedupe returns a source in which findings that are the same stand once: those of equal [Identity], in runs
 // of the same category, whichever tool said them. The first stays, and its SaidBy lists everybody who said
-// it. So that joining never hides anything, it gets the worst severity of them all, and counts as suppressed
-// only if all of them are. Absent findings are left alone.
+// it. So that joining never hides anything from a policy, it gets the worst severity of them all, the fix, the
+// weaknesses and the aliases that the others know, is new if any of them is, and is suppressed only if all of
+// them are. Absent findings and those of kind pass, notApplicable and informational are left alone.
 //
 // It reads s once, and keeps 16 bytes for each finding. The error is that of s.
 func Dedupe(ctx context.Context, s Source) (Source, error) {
-	d := &deduped{source: s, said: map[uint64][]SaidBy{}}
+	d := &deduped{source: s, more: map[uint64]*more{}}
 	runs := s.Head().Runs
 	var seq uint32
 	for i := range runs {
@@ -25,49 +26,84 @@ func Dedupe(ctx context.Context, s Source) (Source, error) {
 				return nil, err
 			}
 			seq++
-			if f.State == StateAbsent {
-				continue
-			}
-			who := saidHash(f.Tool, f.Rule)
-			key := matchKey(runs[i].Category, f.Identity)
-			e := d.table.at(key)
-			if e.n == 0 {
-				e.n, e.m = who|dedupeSeen|uint32(f.Severity)<<1, seq
-				if f.Suppressed != nil {
-					e.n |= dedupeSuppressed
-				}
-				continue
-			}
-			if f.Suppressed == nil {
-				e.n &^= dedupeSuppressed
-			}
-			e.n = e.n&^(7<<1) | uint32(max(f.Severity, Severity(e.n>>1&7)))<<1
-			if e.n&dedupeWho != who {
-				d.add(key, SaidBy{f.Tool, f.Rule})
+			if spared(&f) == "" || f.Suppressed != nil && f.State != StateAbsent {
+				d.add(matchKey(runs[i].Category, f.Identity), seq, &f)
 			}
 		}
 	}
 	return d, nil
 }
 
-// The bits of a slot's n: a digest of who said it first, the worst severity, and two flags.
-const (
-	dedupeSeen       = 1
-	dedupeSuppressed = 1 << 4
-	dedupeWho        = ^uint32(0xff)
-)
-
+// deduped yields the first finding of each key. In the table m is its number, and n holds a digest of who
+// said it and what is worst about all of them:
+//
+//	bit 0 set · 1-3 severity · 4 all are suppressed · 5-6 state · 8-31 who said it first
 type deduped struct {
 	source Source
 	table  table
 	starts []uint32 // the number of findings before each run
-	said   map[uint64][]SaidBy
+	more   map[uint64]*more
 }
 
-func (d *deduped) add(key uint64, by SaidBy) {
-	if !slices.Contains(d.said[key], by) {
-		d.said[key] = append(d.said[key], by)
+// more is what others than the first know.
+type more struct {
+	said         []SaidBy
+	fixed        string
+	cwe, aliases []string
+}
+
+const (
+	dedupeSuppressed = 1 << 4
+	dedupeWho        = ^uint32(0xff)
+)
+
+// dedupeStates are the states from harmless to new; a finding that was not compared counts as new.
+var dedupeStates = []BaselineState{StateUnchanged, StateUpdated, StateNew, ""}
+
+func packDedupe(f *Finding) uint32 {
+	n := 1 | uint32(f.Severity)<<1 | uint32(max(0, slices.Index(dedupeStates, f.State)))<<5 | saidHash(f.Tool, f.Rule)
+	if f.Suppressed != nil {
+		n |= dedupeSuppressed
 	}
+	return n
+}
+
+func (d *deduped) add(key uint64, seq uint32, f *Finding) {
+	n := packDedupe(f)
+	e := d.table.at(key)
+	if e.n == 0 {
+		e.n, e.m = n, seq
+		return
+	}
+	first := e.n
+	worst := func(mask uint32) uint32 { return max(first&mask, n&mask) }
+	e.n = first&dedupeWho | 1 | worst(7<<1) | worst(3<<5) | first&n&dedupeSuppressed
+	if first&dedupeWho == n&dedupeWho {
+		return
+	}
+	m := d.more[key]
+	if m == nil {
+		m = &more{}
+		d.more[key] = m
+	}
+	if by := (SaidBy{f.Tool, f.Rule}); !slices.Contains(m.said, by) {
+		m.said = append(m.said, by)
+	}
+	if m.fixed == "" && f.Package != nil {
+		m.fixed = f.Package.Fixed
+	}
+	m.cwe = union(m.cwe, f.CWE)
+	m.aliases = union(m.aliases, append([]string{f.Rule}, f.Aliases...))
+}
+
+// union returns a with what only b has behind it.
+func union(a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a[:len(a):len(a)], s)
+		}
+	}
+	return a
 }
 
 func (d *deduped) Head() Head { return d.source.Head() }
@@ -82,13 +118,13 @@ func (d *deduped) ofRun(ctx context.Context, i int, need needs) iter.Seq2[Findin
 		category := d.Head().Runs[i].Category
 		for f, err := range ofRun(ctx, d.source, i, need|needIdentity) {
 			seq++
-			if err == nil && f.State != StateAbsent {
+			if err == nil && (spared(&f) == "" || f.Suppressed != nil && f.State != StateAbsent) {
 				key := matchKey(category, f.Identity)
 				e := d.table.get(key)
 				if e == nil || e.m != seq {
 					continue
 				}
-				d.finish(&f, key, e)
+				d.finish(&f, key, e.n)
 			}
 			if !yield(f, err) || err != nil {
 				return
@@ -98,16 +134,30 @@ func (d *deduped) ofRun(ctx context.Context, i int, need needs) iter.Seq2[Findin
 }
 
 // finish gives the finding that stays what the others said.
-func (d *deduped) finish(f *Finding, key uint64, e *slot) {
-	if worst := Severity(e.n >> 1 & 7); worst > f.Severity {
+func (d *deduped) finish(f *Finding, key uint64, n uint32) {
+	if worst := Severity(n >> 1 & 7); worst > f.Severity {
 		f.Severity, f.SeverityFrom = worst, "dedupe"
 		f.Level = max(f.Level, worst.Level())
 	}
-	if e.n&dedupeSuppressed == 0 {
+	if n&dedupeSuppressed == 0 {
 		f.Suppressed = nil
 	}
-	if others := d.said[key]; len(others) > 0 {
-		f.SaidBy = append([]SaidBy{{f.Tool, f.Rule}}, others...)
+	if state := dedupeStates[n>>5&3]; state != "" {
+		f.State = state
+	}
+	m := d.more[key]
+	if m == nil {
+		return
+	}
+	f.SaidBy = append([]SaidBy{{f.Tool, f.Rule}}, m.said...)
+	f.CWE = union(f.CWE, m.cwe)
+	if f.Package != nil {
+		f.Aliases = union(f.Aliases, slices.DeleteFunc(slices.Clone(m.aliases), func(a string) bool { return a == f.Rule }))
+		if f.Package.Fixed == "" && m.fixed != "" {
+			p := *f.Package
+			p.Fixed = m.fixed
+			f.Package = &p
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ func ofRun(ctx context.Context, s Source, i int, need needs) iter.Seq2[Finding, 
 		return s.ofRun(ctx, i, need)
 	}
 	return func(yield func(Finding, error) bool) {
-		for f, err := range s.All(ctx) {
+		for f, err := range checked(ctx, s) {
 			if (err != nil || f.Run == i) && !yield(f, err) {
 				return
 			}
@@ -131,7 +131,23 @@ func all(ctx context.Context, s Source, need needs) iter.Seq2[Finding, error] {
 	if r, ok := s.(byRun); ok {
 		return allRuns(ctx, r, len(s.Head().Runs), need)
 	}
-	return s.All(ctx)
+	return checked(ctx, s)
+}
+
+// checked yields the findings of somebody else's source, and refuses one of no run.
+func checked(ctx context.Context, s Source) iter.Seq2[Finding, error] {
+	return func(yield func(Finding, error) bool) {
+		runs, i := len(s.Head().Runs), 0
+		for f, err := range s.All(ctx) {
+			if err == nil && (f.Run < 0 || f.Run >= runs) {
+				err = errNoRun(i)
+			}
+			if !yield(f, err) || err != nil {
+				return
+			}
+			i++
+		}
+	}
 }
 
 func (r *Report) ofRun(ctx context.Context, i int, _ needs) iter.Seq2[Finding, error] {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -30,6 +29,13 @@ func (id Identity) Version() string {
 		return ""
 	}
 	return v
+}
+
+// valid says whether id is of the form that this package writes.
+func (id Identity) valid() bool {
+	kind, digits, ok := strings.Cut(strings.TrimPrefix(string(id), "v1/"), "/")
+	return ok && id.Version() == "v1" && len(digits) == 32 && strings.Trim(digits, "0123456789abcdef") == "" &&
+		(kind == "code" || kind == "package" || kind == "secret")
 }
 
 // window is how many characters of text make an identity.
@@ -142,8 +148,11 @@ func (d digest) identity(o *ordinals, l Location) Identity {
 // is compared with an older report whose sources are gone. A finding that we wrote keeps what we wrote. The
 // findings of a run come here in their order.
 func (n *normalizer) setIdentity(f *Finding, d digest) {
-	if id := Identity(f.Fingerprints[identityKey]); id.Version() == "v1" && len(id) < 64 {
-		f.Identity, f.plain = id, cmp.Or(Identity(f.Fingerprints[plainIdentityKey]), id)
+	if id := Identity(f.Fingerprints[identityKey]); id.valid() {
+		f.Identity, f.plain = id, id
+		if plain := Identity(f.Fingerprints[plainIdentityKey]); plain.valid() {
+			f.plain = plain
+		}
 		return
 	}
 	f.plain = d.identity(&n.plain, f.Location)
@@ -158,17 +167,15 @@ func (n *normalizer) setIdentity(f *Finding, d digest) {
 }
 
 // ordinals numbers the places at which a digest occurs, beginning with 1.
-type ordinals struct{ ids, places table }
+type ordinals struct{ ids, places counter }
 
 func (o *ordinals) number(id uint64, l Location) uint32 {
 	place := id*31 + uint64(l.StartLine)*0x9e3779b97f4a7c15 + uint64(l.StartColumn)*0xbf58476d1ce4e5b9
 	p := o.places.at(place ^ place>>29)
-	if p.n == 0 {
-		s := o.ids.at(id)
-		s.n++
-		p.n = s.n
+	if p.n() == 0 {
+		p.set(o.ids.at(id).add())
 	}
-	return p.n
+	return p.n()
 }
 
 func packageKey(p *Package) string {

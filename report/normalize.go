@@ -2,11 +2,10 @@ package report
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"path"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -46,7 +45,7 @@ func (r *Report) Normalize(ctx context.Context, o *Options) error {
 		}
 		f := &r.Findings[i]
 		if f.Run < 0 || f.Run >= len(r.Runs) {
-			return &Error{Op: "normalize", Kind: ErrInvalid, Subject: "finding " + strconv.Itoa(i), Err: errors.New("its Run is no index into Runs")}
+			return errNoRun(i)
 		}
 		n := runs[f.Run]
 		n.finding(f, &r.Runs[f.Run])
@@ -75,8 +74,12 @@ func newNormalizer(o *Options) *normalizer {
 		n.source = newSourceTree(o.Root)
 	}
 	for _, r := range append([]string{o.Root}, o.Mounts...) {
-		if r != "" {
-			n.roots = append(n.roots, r)
+		if r == "" {
+			continue
+		}
+		n.roots = append(n.roots, r)
+		if abs, err := filepath.Abs(r); err == nil && abs != r {
+			n.roots = append(n.roots, abs)
 		}
 	}
 	return n

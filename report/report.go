@@ -2,8 +2,10 @@ package report
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -37,17 +39,27 @@ type Head struct {
 
 var _ Source = (*Report)(nil)
 
-// Head implements [Source].
+// Head implements [Source]. Findings without any run are of one whose end nobody knows.
 func (r *Report) Head() Head {
-	return Head{Runs: r.Runs, Tests: r.Tests, Coverage: r.Coverage, Unplaced: r.Unplaced}
+	runs := r.Runs
+	if len(runs) == 0 && len(r.Findings) > 0 {
+		runs = []Run{{Tool: r.Findings[0].Tool}}
+	}
+	return Head{Runs: runs, Tests: r.Tests, Coverage: r.Coverage, Unplaced: r.Unplaced}
 }
 
-// All implements [Source].
+// All implements [Source], in the order of Findings. A finding whose Run is no index into Runs is an
+// ErrInvalid: it would be lost where findings go run by run.
 func (r *Report) All(ctx context.Context) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
+		runs := max(1, len(r.Runs))
 		for i, f := range r.Findings {
 			if i%1024 == 0 && ctx.Err() != nil {
 				yield(Finding{}, &Error{Op: "read", Err: context.Cause(ctx)})
+				return
+			}
+			if f.Run < 0 || f.Run >= runs {
+				yield(Finding{}, errNoRun(i))
 				return
 			}
 			if !yield(f, nil) {
@@ -55,6 +67,10 @@ func (r *Report) All(ctx context.Context) iter.Seq2[Finding, error] {
 			}
 		}
 	}
+}
+
+func errNoRun(i int) error {
+	return &Error{Op: "read", Subject: "finding " + strconv.Itoa(i), Kind: ErrInvalid, Err: errors.New("its Run is no index into the runs")}
 }
 
 // Status says how a run of a tool ended. Everything but [StatusCompleted] and [StatusAbsent] makes

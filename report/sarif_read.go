@@ -369,6 +369,10 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
 	default:
 		f.Severity, f.SeverityFrom = level.Severity(), "level"
 	}
+	// SARIF's default is warning; where nobody chose a level and there is a real severity, that says more.
+	if !said && f.Kind == KindFail && (f.SeverityFrom == "score" || f.SeverityFrom == "word") && f.Severity != SeverityUnknown {
+		level = f.Severity.Level()
+	}
 	f.Level = level
 	if secret {
 		f.Category = CategorySecret

@@ -54,3 +54,55 @@ func (t *table) free(key uint64) *slot {
 		}
 	}
 }
+
+// counter counts 64-bit digests in 8 bytes a piece: every finding that is read is in two of them. A count
+// keeps 44 bits of its digest, of which two in two million are equal once in ten reports of that size; then one
+// of the two is numbered 2. Counts end at a million. The zero value is an empty counter.
+type counter struct {
+	slots []count
+	used  int
+}
+
+// count holds the digest's upper bits, and in its lower 20 the number, 0 for no entry.
+type count uint64
+
+const countBits = 20
+
+func (c *count) n() uint32 { return uint32(*c & (1<<countBits - 1)) }
+
+func (c *count) set(n uint32) { *c = *c>>countBits<<countBits | count(n) }
+
+func (c *count) add() uint32 {
+	n := min(c.n()+1, 1<<countBits-1)
+	c.set(n)
+	return n
+}
+
+// at returns the count of a digest. When it is 0 the caller sets it before the next call.
+func (c *counter) at(digest uint64) *count {
+	if c.used*4 >= len(c.slots)*3 {
+		old := c.slots
+		c.slots = make([]count, max(64, 2*len(old)))
+		// The lower bits of a digest are gone; those above them say where it goes, see free.
+		for _, s := range old {
+			if s != 0 {
+				*c.free(uint64(s)) = s
+			}
+		}
+	}
+	s := c.free(digest)
+	if *s == 0 {
+		*s = count(digest >> countBits << countBits)
+		c.used++
+	}
+	return s
+}
+
+func (c *counter) free(digest uint64) *count {
+	mask := uint64(len(c.slots) - 1)
+	for i := digest >> countBits & mask; ; i = (i + 1) & mask {
+		if s := &c.slots[i]; *s == 0 || uint64(*s)>>countBits == digest>>countBits {
+			return s
+		}
+	}
+}

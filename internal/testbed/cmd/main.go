@@ -55,6 +55,13 @@ func run(ctx context.Context, args []string) error {
 
 func build(ctx context.Context, names []string) error {
 	specs := testbed.Tools()
+	if slices.Equal(names, []string{"sonarqube"}) { // from Maven Central, too large to be fetched unasked
+		dir, err := testbed.FetchSonarQube(ctx, os.Stderr)
+		if err == nil {
+			fmt.Printf("%-14s %-10s in %s\n", "sonarqube", testbed.SonarQubeVersion, dir)
+		}
+		return err
+	}
 	for _, name := range names {
 		if !slices.ContainsFunc(specs, func(s testbed.Spec) bool { return s.Name == name }) {
 			return fmt.Errorf("no tool %q", name)

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/waybill-dev/waybill/internal/leftover"
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format"
 	"github.com/waybill-dev/waybill/scan"
@@ -30,8 +27,6 @@ type RunnerOptions struct {
 	Reports []string
 }
 
-const maxReports = 100_000
-
 // NewRunner returns a scanner for tests in any language. Reports that Command did not write in this run are
 // an error: those of yesterday say nothing about today. The error names every option that cannot be.
 func NewRunner(o *RunnerOptions) (*Scanner, error) {
@@ -43,8 +38,8 @@ func NewRunner(o *RunnerOptions) (*Scanner, error) {
 		errs = append(errs, errors.New("no Reports"))
 	}
 	for _, p := range o.Reports {
-		if _, err := path.Match(p, ""); err != nil || !fs.ValidPath(path.Clean(p)) {
-			errs = append(errs, fmt.Errorf("%q in Reports is no pattern below the target", p))
+		if err := leftover.Check(p); err != nil {
+			errs = append(errs, fmt.Errorf("in Reports: %w", err))
 		}
 	}
 	if o.Command != nil && (len(o.Command) == 0 || o.Command[0] == "") {
@@ -73,7 +68,7 @@ func (r runner) test(ctx context.Context, dir string) (*outcome, error) {
 		}
 		out.tool, out.failed, out.stderr = filepath.Base(r.o.Command[0]), run.Code != 0, run.Stderr
 	}
-	files, err := r.find(dir, since)
+	files, err := leftover.Find(dir, r.o.Reports, since)
 	if err != nil {
 		return nil, &scan.Error{Op: "read reports", Scanner: Name, Kind: scan.ErrOutput, Err: err, Stderr: out.stderr}
 	}
@@ -86,76 +81,6 @@ func (r runner) test(ctx context.Context, dir string) (*outcome, error) {
 	}
 	joinFiles(out.report.Coverage)
 	return out, nil
-}
-
-// find lists the files that match, each once, and refuses those written before since.
-func (r runner) find(dir string, since time.Time) ([]string, error) {
-	matched := make([]bool, len(r.o.Reports))
-	var files []string
-	var stale []error
-	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if name == ".git" {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		hit := false
-		for i, p := range r.o.Reports {
-			if match(strings.Split(path.Clean(p), "/"), strings.Split(name, "/")) {
-				matched[i], hit = true, true
-			}
-		}
-		if !hit {
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		// Some file systems keep whole seconds only, or two.
-		if info.ModTime().Before(since.Add(-2 * time.Second)) {
-			stale = append(stale, fmt.Errorf("%s is left over from %s and was not written by this run", name, info.ModTime().Format(time.DateTime)))
-			return nil
-		}
-		if files = append(files, name); len(files) > maxReports {
-			return fmt.Errorf("more report files than the cap of %d", maxReports)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	for i, p := range r.o.Reports {
-		if !matched[i] {
-			stale = append(stale, fmt.Errorf("no file matches %q", p))
-		}
-	}
-	slices.Sort(files)
-	return files, errors.Join(stale...)
-}
-
-// match is path.Match on each part of a path, with ** for any number of parts.
-func match(pattern, name []string) bool {
-	if len(pattern) == 0 {
-		return len(name) == 0
-	}
-	if pattern[0] == "**" {
-		for i := range len(name) + 1 {
-			if match(pattern[1:], name[i:]) {
-				return true
-			}
-		}
-		return false
-	}
-	if len(name) == 0 {
-		return false
-	}
-	ok, _ := path.Match(pattern[0], name[0])
-	return ok && match(pattern[1:], name[1:])
 }
 
 func readReport(ctx context.Context, dir, name string) (*report.Report, error) {

@@ -155,19 +155,23 @@ func (c *Client) Sync(ctx context.Context, app string, o *SyncOptions) (*Started
 	err = retry.Do(ctx, retry.Policy{}, func(ctx context.Context, _ int) error {
 		ctx, cancel := context.WithTimeout(ctx, c.timeout)
 		defer cancel()
-		a, err = c.api.Sync(ctx, ref, req)
-		if unsure && errors.Is(kindOf(err), ErrBusy) {
-			if now, gerr := c.api.Get(ctx, ref, NoRefresh); gerr == nil && now.hasOperation(req.id()) {
-				a, err = now, nil
+		if unsure {
+			if a, err = c.api.Get(ctx, ref, NoRefresh); err != nil || a.hasOperation(req.id()) {
+				return againIfTransient(err)
 			}
 		}
+		a, err = c.api.Sync(ctx, ref, req)
 		unsure = unsure || transient(err)
 		return againIfTransient(err)
 	})
 	if err != nil {
 		return nil, wrap("sync", app, err)
 	}
-	return &Started{ID: req.id(), Revisions: a.Operation.revisions(), Application: a}, nil
+	started := &Started{ID: req.id(), Revisions: a.Operation.revisions(), Application: a}
+	if s := a.Status.OperationState; a.Operation == nil && s != nil { // found again, and over already
+		started.Revisions = s.revisions()
+	}
+	return started, nil
 }
 
 func (o *SyncOptions) check() error {

@@ -116,7 +116,9 @@ func TestConformance(t *testing.T) {
 	r := &repo{}
 	r.push("registry.example.com/shop:first")
 	s, c := newServer(t, r, argocdtest.Options{Token: "t0p", Apps: []argocdtest.App{{Name: "shop"}, {Name: "auto", AutoSync: true}}, Health: stuck})
-	denied, err := argocd.New(s.URL, &argocd.Options{Token: func(context.Context) (string, error) { return "no", nil }})
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	denied, err := argocd.New(s.URL, &argocd.Options{HTTPClient: &http.Client{Transport: transport}, Token: func(context.Context) (string, error) { return "no", nil }})
 	require.NoError(t, err)
 	argocdtest.TestConformance(t, &argocdtest.Target{
 		Client: c, Denied: denied, Manual: "shop", Auto: "auto", Descends: r.descends,

@@ -50,6 +50,10 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 		return fail(ErrInvalid, "Revisions: %d are wanted, and the application has %d sources", len(w.want.Revisions), n)
 	}
 	state := a.Status.OperationState
+	if w.act && w.unsure > 0 && a.hasOperation(w.sync.ID) {
+		w.following, w.unsure = w.sync.ID, 0 // it arrived, and the answer was lost
+		w.syncs++
+	}
 	if w.following != "" {
 		if v, over := w.followed(a, state, now); over {
 			return v

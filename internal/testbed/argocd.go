@@ -31,7 +31,7 @@ type ArgoCDServer struct {
 func ArgoCD(tb TB, spec Spec) *ArgoCDServer {
 	tb.Helper()
 	redis := Debian(tb, "redis-server", "redis-server")
-	tool, helm, kustomize := Require(tb, spec), Require(tb, Helm), Require(tb, Kustomize)
+	tool := Require(tb, spec)
 	git := Debian(tb, "git", "git")
 	c := Kubernetes(tb)
 	dir := tb.TempDir()
@@ -50,9 +50,14 @@ func ArgoCD(tb TB, spec Spec) *ArgoCDServer {
 	redisAddr, repoAddr := FreeAddr(tb), FreeAddr(tb)
 	StartProcess(tb, "redis", exec.Command(redis, "--bind", "127.0.0.1", "--port", portOf(redisAddr), "--save", "", "--appendonly", "no", "--dir", dir),
 		Listens("tcp", redisAddr))
+	path := []string{filepath.Join(dir, "bin"), filepath.Dir(git), "/usr/bin", "/bin"}
+	for _, renderer := range []Spec{Helm, Kustomize} { // plain manifests need neither
+		if found, err := renderer.Find(); err == nil {
+			path = append(path, found.Dir)
+		}
+	}
 	env := []string{
-		"HOME=" + dir, "TMPDIR=" + dir, "KUBECONFIG=" + c.Kubeconfig, "ARGOCD_GPG_ENABLED=false",
-		"PATH=" + strings.Join([]string{filepath.Join(dir, "bin"), helm.Dir, kustomize.Dir, filepath.Dir(git), "/usr/bin", "/bin"}, ":"),
+		"HOME=" + dir, "TMPDIR=" + dir, "KUBECONFIG=" + c.Kubeconfig, "ARGOCD_GPG_ENABLED=false", "PATH=" + strings.Join(path, ":"),
 	}
 	for name, sub := range map[string]string{"ARGOCD_TLS_DATA_PATH": "tls", "ARGOCD_SSH_DATA_PATH": "ssh", "ARGOCD_GPG_DATA_PATH": "gpg", "ARGOCD_PLUGINSOCKFILEPATH": "plugins"} {
 		mkdir(tb, filepath.Join(dir, sub))

@@ -1,0 +1,5 @@
+//go:build !race
+
+package argocd_test
+
+const raceDetector = false

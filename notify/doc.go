@@ -12,10 +12,9 @@
 //
 // Between a server's acceptance and our hearing of it a connection can break, so no sender can promise
 // exactly one delivery by itself. What this package does: every message has an idempotency key
-// ([Message.IdempotencyKey]), the same on every try, which travels as Message-ID in mail, as webhook-id in
-// webhooks and as client_msg_id in Slack's chat.postMessage; a broken-off send is reported as
-// [ErrAmbiguous] and tried again under the same key, so that receivers can tell a repetition. Where a
-// channel knows no such key (Slack's incoming webhooks, Teams) that one case can show a message twice.
+// ([Message.IdempotencyKey]), the same on every try, which travels as Message-ID in mail and as webhook-id in
+// webhooks; a broken-off send is reported as [ErrAmbiguous] and tried again under the same key, so that receivers
+// can tell a repetition. Slack and Teams know no such key: there that one case can show a message twice.
 //
 // # Errors
 //

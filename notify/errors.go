@@ -19,7 +19,7 @@ var (
 	ErrGone = errors.New("no such destination")
 	// ErrRejected: the server understood and refuses this message for good.
 	ErrRejected = errors.New("rejected")
-	// ErrPartial: some recipients were refused; those in the receipt that were not got the message.
+	// ErrPartial: some recipients were refused, and the others have the message; the receipt tells them apart.
 	ErrPartial = errors.New("refused for some recipients")
 	// ErrInsecure: sending would need less protection than was asked for, such as TLS that is not offered.
 	ErrInsecure = errors.New("refused as insecure")

@@ -586,19 +586,22 @@ func (c *session) data() error {
 	}
 	m := c.from
 	c.from = nil
-	tooBig := false
+	tooBig, lineStart := false, true
 	for {
-		line, err := c.in.ReadBytes('\n')
-		if err != nil {
+		part, err := c.in.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		if string(line) == ".\r\n" {
+		if lineStart && string(part) == ".\r\n" {
 			break
 		}
-		line = bytes.TrimPrefix(line, []byte("."))
-		if tooBig = tooBig || len(m.Data)+len(line) > c.s.o.MaxSize; !tooBig {
-			m.Data = append(m.Data, line...)
+		if lineStart {
+			part = bytes.TrimPrefix(part, []byte("."))
 		}
+		if tooBig = tooBig || len(m.Data)+len(part) > c.s.o.MaxSize; !tooBig {
+			m.Data = append(m.Data, part...)
+		}
+		lineStart = err == nil
 	}
 	return c.point(".", "", func() error {
 		switch {

@@ -1,6 +1,7 @@
 package notifytest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ type Harness struct {
 
 	// Keyed: receipts have an ID that is the same for the same key and another for another.
 	Keyed bool
+
+	// Patience is how long a message may take to arrive; 0 means 30 s.
+	Patience time.Duration
 
 	// Unreachable is the same channel to where nobody listens.
 	Unreachable notify.Notifier
@@ -151,7 +155,7 @@ func TestNotifier(t *testing.T, h Harness) {
 // await waits until a message with the title has arrived: servers deliver when they get to it.
 func (h Harness) await(tb testing.TB, title string) string {
 	tb.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(cmp.Or(h.Patience, 30*time.Second))
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

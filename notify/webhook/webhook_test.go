@@ -13,11 +13,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/waybill-dev/waybill/notify"
 	"github.com/waybill-dev/waybill/notify/notifytest"
 	"github.com/waybill-dev/waybill/notify/webhook"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type keyFunc = func(context.Context) (string, error)
 

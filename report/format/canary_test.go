@@ -83,6 +83,7 @@ var writers = map[string]func(ctx context.Context, t *testing.T, w io.Writer, s 
 		return ci.Annotate(ctx, w, s, &ci.AnnotateOptions{Max: 1000})
 	},
 	"Scans tab": func(ctx context.Context, t *testing.T, w io.Writer, s report.Source) error {
+		t.Helper()
 		scans, err := ci.WriteScans(ctx, t.TempDir(), s, nil)
 		for _, scan := range scans {
 			data, err := os.ReadFile(scan.Path)
@@ -130,7 +131,7 @@ func TestCanary(t *testing.T) {
 						assert.NotEmpty(t, out.String(), name)
 					}
 				}
-				for n := range len(in) {
+				for n := range in {
 					if n%37 == 0 {
 						_, err := format.Read(t.Context(), bytes.NewReader(in[:n]), nil)
 						if err != nil {

@@ -129,7 +129,7 @@ func look(r io.Reader, limits input.Limits) (*shape, error) {
 	}
 	s := &skim{br: br, depthCap: limits.DepthOrDefault()}
 	c, err := s.space()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return &shape{syntax: "empty"}, nil
 	}
 	if err != nil {
@@ -143,7 +143,7 @@ func look(r io.Reader, limits input.Limits) (*shape, error) {
 	case c == '[':
 		sh.syntax = "array"
 		err = s.rootArray(sh)
-		if err == errNotJSON {
+		if errors.Is(err, errNotJSON) {
 			return lookText(br)
 		}
 	case c == '<':
@@ -158,7 +158,7 @@ func look(r io.Reader, limits input.Limits) (*shape, error) {
 	default:
 		return lookText(br)
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) {
 		sh.cut, err = true, nil
 	}
 	return sh, err
@@ -168,7 +168,7 @@ func lookXML(r io.Reader, limits input.Limits) (*shape, error) {
 	x := input.NewXML(r, limits)
 	for {
 		tok, err := x.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, input.ErrTruncated
 		}
 		if err != nil {

@@ -21,7 +21,7 @@
     const f = rows[i];
     f.i = i;
     f.rule = data.rules[f.r] || {};
-    f.place = f.p ? f.p + (f.l ? ':' + f.l : '') : (f.g || '');
+    f.place = f.p ? f.p + (f.l ? ':' + f.l : '') : f.k ? (f.k.n + ' ' + (f.k.v || '')).trim() : (f.g || '');
     f.text = [f.rule.id, f.t, f.m, f.place, f.g, f.k && f.k.n, f.k && f.k.u, data.tools[f.o], f.st,
       (f.w || []).join(' '), (f.a || []).join(' ')].join('\n').toLowerCase();
   }
@@ -132,7 +132,7 @@
     add('Severity', SEV[f.s] + (f.c ? ' (' + f.c + ')' : ''));
     add('Tool', data.tools[f.o]);
     add('Place', f.place);
-    add('In', f.p ? f.g : '');
+    add('In', f.g !== f.place ? f.g : '');
     if (f.k) {
       add('Package', f.k.n + (f.k.v ? ' ' + f.k.v : ''));
       add('Fixed in', f.k.f);

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func (w *writer) testcase(c *report.TestCase, suite string) {
 	}
 	w.attr("file", c.File)
 	if c.Line > 0 {
-		w.attr("line", fmt.Sprint(c.Line))
+		w.attr("line", strconv.Itoa(c.Line))
 	}
 	w.attr("time", seconds(c.Duration))
 	var element string

@@ -3,7 +3,6 @@ package markdown_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -14,43 +13,19 @@ import (
 
 	"github.com/waybill-dev/waybill/internal/golden"
 	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/internal/sample"
 	"github.com/waybill-dev/waybill/report/markdown"
 )
 
-func shop(t testing.TB) *report.Report {
-	t.Helper()
-	r := &report.Report{
-		Runs: []report.Run{
-			{Tool: "gosec", Status: report.StatusCompleted},
-			{Tool: "Trivy", Status: report.StatusFailed, Reason: "database too old"},
-		},
-		Findings: []report.Finding{
-			{Run: 0, Rule: "G204", Title: "Subprocess launched with a variable", Severity: report.SeverityMedium, Location: report.Location{Path: "cmd/main.go", StartLine: 12}},
-			{Run: 0, Rule: "G101", Title: "Hard-coded credentials", Severity: report.SeverityHigh, State: report.StateNew, Location: report.Location{Path: "cmd/a_b.go", StartLine: 3}},
-			{Run: 0, Rule: "G101", Title: "accepted", Severity: report.SeverityHigh, Suppressed: &report.Suppression{Reason: "a test key"}},
-			{Run: 1, Rule: "CVE-2099-0001", Message: "libx 1.0-r0: buffer overflow", Severity: report.SeverityCritical, HelpURI: "https://example.org/CVE-2099-0001", Package: &report.Package{Name: "libx"}},
-			{Run: 1, Rule: "CVE-2099-0002", Title: "gone", Severity: report.SeverityLow, State: report.StateAbsent},
-		},
-		Tests: &report.Tests{Suites: []report.TestSuite{
-			{Name: "shop/cart", Cases: []report.TestCase{{Name: "TestAdd", Status: report.TestPassed}, {Name: "TestRemove", Status: report.TestFailed, Message: "got 3, want 2"}}},
-			{Name: "shop/broken", Status: report.TestFailed, Message: "build failed"},
-		}},
-		Coverage: &report.Coverage{Files: []report.FileCoverage{{Path: "a.go", Lines: []report.LineCoverage{{Number: 1, Hits: 1}, {Number: 2}}}}},
-	}
-	r.AddUnplaced("gosec", "line is not a number", 2)
-	require.NoError(t, r.Normalize(t.Context(), nil))
-	return r
-}
-
-func write(t testing.TB, s report.Source, o *markdown.Options) string {
-	t.Helper()
+func write(tb testing.TB, s report.Source, o *markdown.Options) string {
+	tb.Helper()
 	var out bytes.Buffer
-	require.NoError(t, markdown.Write(t.Context(), &out, s, o))
+	require.NoError(tb, markdown.Write(tb.Context(), &out, s, o))
 	return out.String()
 }
 
 func TestWrite(t *testing.T) {
-	golden.Check(t, "testdata/shop.md", []byte(write(t, shop(t), &markdown.Options{Title: "Shop", Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: "1 critical finding"}}}})))
+	golden.Check(t, "testdata/shop.md", []byte(write(t, sample.Shop(t), &markdown.Options{Title: "Shop", Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: "1 critical finding"}}}})))
 }
 
 func TestWrite_staysBelowTheCap(t *testing.T) {
@@ -71,21 +46,11 @@ func TestWrite_staysBelowTheCap(t *testing.T) {
 }
 
 func TestWrite_hostile(t *testing.T) {
-	for _, evil := range []string{
-		"##vso[task.complete result=Succeeded;]", "::error::x", "a\n##vso[build.addbuildtag]x", "a\r::stop-commands::x",
-		"<img src=x onerror=alert(1)>", "<script>alert(1)</script>", "![x](https://evil.example/x.png)", "[x](javascript:alert(1))",
-		"@everyone", "#1", "| a | b |", "`code`", "```\n", "https://evil.example", "www.evil.example", "\u202egnp.exe", "</details>", "\\`x\\`", "<!-- x",
-	} {
-		r := &report.Report{
-			Runs: []report.Run{{Tool: evil, Status: report.StatusFailed, Reason: evil}},
-			Findings: []report.Finding{{
-				Rule: evil, Message: evil, HelpURI: "https://x/(" + evil, Location: report.Location{Path: evil}, Tool: evil,
-			}},
-			Tests:    &report.Tests{Suites: []report.TestSuite{{Name: evil, Cases: []report.TestCase{{Name: evil, Status: report.TestFailed, Message: evil}}}}},
-			Unplaced: []report.Unplaced{{Tool: evil, Reason: evil, Count: 1}},
-		}
-		out := write(t, r, &markdown.Options{Title: evil, Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: evil}}}})
-		for _, bad := range []string{"##vso[", "::error", "::stop", "<img", "<script", "](java", "![", "@every", "\u202e", "https://evil", "www.evil"} {
+	for _, evil := range sample.Evil {
+		r := sample.Hostile(t, evil)
+		r.Findings[0].HelpURI = "https://x/(" + evil
+		out := write(t, r, &markdown.Options{Title: evil, Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: evil, Message: evil}}}})
+		for _, bad := range []string{"##vso[", "##VSO[", "##[", "::error", "::stop", "::set", "<img", "<svg", "<script", "](java", "![", "@every", "\u202e", "\x1b", "https://evil", "www.evil"} {
 			if strings.Contains(out, bad) && !inCode(out, bad) {
 				t.Errorf("%q lets %q through:\n%s", evil, bad, out)
 			}
@@ -110,16 +75,10 @@ func inCode(out, what string) bool {
 	return !strings.Contains(what, "##vso") && !strings.Contains(what, "::")
 }
 
-type full struct{ err error }
-
-func (f full) Write([]byte) (int, error) { return 0, f.err }
-
-func TestWrite_error(t *testing.T) {
-	cause := errors.New("disk gone")
-	err := markdown.Write(t.Context(), full{cause}, shop(t), nil)
-	require.ErrorIs(t, err, cause)
-	var e *report.Error
-	require.ErrorAs(t, err, &e)
+func TestWrite_errors(t *testing.T) {
+	sample.Errors(t, func(w interface{ Write([]byte) (int, error) }, s report.Source) error {
+		return markdown.Write(t.Context(), w, s, nil)
+	})
 }
 
 func ExampleWrite() {

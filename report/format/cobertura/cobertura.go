@@ -29,11 +29,11 @@ const maxLines = 20_000_000
 // Read reads a report. It has coverage and no runs. o may be nil.
 func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, error) {
 	b := input.New("Cobertura XML", o)
-	rd := reader{ctx: ctx, b: b, x: input.NewXML(r, b.Limits()), files: map[string]*report.FileCoverage{}}
+	rd := reader{b: b, x: input.NewXML(r, b.Limits()), files: map[string]*report.FileCoverage{}}
 	if o != nil {
 		rd.root = o.Root
 	}
-	if err := rd.document(); err != nil {
+	if err := rd.document(ctx); err != nil {
 		return nil, b.Fail(err)
 	}
 	b.Report.Coverage = rd.coverage()
@@ -41,7 +41,6 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 }
 
 type reader struct {
-	ctx     context.Context
 	b       *input.Builder
 	x       *input.XML
 	root    string
@@ -51,7 +50,7 @@ type reader struct {
 	lines   int
 }
 
-func (rd *reader) document() error {
+func (rd *reader) document(ctx context.Context) error {
 	var pkg string
 	var file *report.FileCoverage
 	depth := 0
@@ -59,7 +58,7 @@ func (rd *reader) document() error {
 	for {
 		tok, err := rd.x.Token()
 		switch {
-		case err == io.EOF && seen:
+		case errors.Is(err, io.EOF) && seen:
 			return nil
 		case err != nil:
 			return err
@@ -87,8 +86,8 @@ func (rd *reader) document() error {
 			case "package":
 				pkg = input.Attr(t, "name")
 			case "class":
-				if err := rd.ctx.Err(); err != nil {
-					return context.Cause(rd.ctx)
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
 				}
 				file = rd.file(input.Attr(t, "filename"), pkg)
 			case "line":
@@ -122,8 +121,8 @@ func (rd *reader) file(name, pkg string) *report.FileCoverage {
 
 // line reads a line; those of methods come again below the class, and joining them is up to Sort.
 func (rd *reader) line(f *report.FileCoverage, e xml.StartElement) error {
-	number, err := strconv.Atoi(input.Attr(e, "number"))
-	if f == nil || err != nil || number < 1 {
+	number, _ := strconv.Atoi(input.Attr(e, "number"))
+	if f == nil || number < 1 {
 		rd.b.Report.AddUnplaced("cobertura", "line without a number or outside a class", 1)
 		return nil
 	}

@@ -116,11 +116,10 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		reason := "the scan ended with the status " + s.Status
 		for _, m := range s.Messages {
 			if m.Level == "fatal" || m.Level == "error" {
-				reason += ": " + m.Value
-				break
+				b.Failed(run, reason+": "+m.Value)
 			}
 		}
-		b.Failed(run, reason)
+		b.Failed(run, reason) // the first reason stays
 	}
 	b.Count(run, "vulnerability", d.Vulnerabilities.Bad)
 	for _, v := range d.Vulnerabilities.Items {

@@ -34,8 +34,8 @@ const (
 // Read reads a report. It has tests and no runs. o may be nil.
 func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, error) {
 	b := input.New(format, o)
-	rd := reader{ctx: ctx, x: input.NewXML(r, b.Limits()), b: b, tests: &report.Tests{}}
-	if err := rd.document(); err != nil {
+	rd := reader{x: input.NewXML(r, b.Limits()), b: b, tests: &report.Tests{}}
+	if err := rd.document(ctx); err != nil {
 		return nil, b.Fail(err)
 	}
 	b.Report.Tests = rd.tests
@@ -43,18 +43,17 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 }
 
 type reader struct {
-	ctx   context.Context
 	x     *input.XML
 	b     *input.Builder
 	tests *report.Tests
 	cases int
 }
 
-func (rd *reader) document() error {
+func (rd *reader) document(ctx context.Context) error {
 	roots := 0
 	for {
 		tok, err := rd.x.Token()
-		if err == io.EOF && roots > 0 {
+		if errors.Is(err, io.EOF) && roots > 0 {
 			return nil
 		}
 		if err != nil {
@@ -67,9 +66,9 @@ func (rd *reader) document() error {
 		roots++
 		switch start.Name.Local {
 		case "testsuites":
-			err = rd.children("")
+			err = rd.children(ctx)
 		case "testsuite":
-			err = rd.suite(start, "")
+			err = rd.suite(ctx, start, "")
 		default:
 			err = &input.SyntaxError{Line: 1, Err: fmt.Errorf("the root element is %.40q, not testsuites or testsuite", start.Name.Local)}
 		}
@@ -80,7 +79,7 @@ func (rd *reader) document() error {
 }
 
 // children reads the suites of a testsuites element.
-func (rd *reader) children(parent string) error {
+func (rd *reader) children(ctx context.Context) error {
 	for {
 		tok, err := rd.x.Token()
 		if err != nil {
@@ -91,7 +90,7 @@ func (rd *reader) children(parent string) error {
 			return nil
 		case xml.StartElement:
 			if t.Name.Local == "testsuite" {
-				err = rd.suite(t, parent)
+				err = rd.suite(ctx, t, "")
 			} else {
 				err = rd.x.Skip()
 			}
@@ -109,12 +108,12 @@ func eof(err error) error {
 	return err
 }
 
-func (rd *reader) suite(start xml.StartElement, parent string) error {
+func (rd *reader) suite(ctx context.Context, start xml.StartElement, parent string) error {
 	if len(rd.tests.Suites) >= maxSuites {
 		return &input.CapError{Cap: "suites", Limit: maxSuites}
 	}
-	if err := rd.ctx.Err(); err != nil {
-		return context.Cause(rd.ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	name := input.Attr(start, "name")
 	if parent != "" && name != "" && !strings.HasPrefix(name, parent) {
@@ -139,7 +138,7 @@ func (rd *reader) suite(start xml.StartElement, parent string) error {
 		case xml.StartElement:
 			switch t.Name.Local {
 			case "testsuite":
-				err = rd.suite(t, name)
+				err = rd.suite(ctx, t, name)
 			case "testcase":
 				var c report.TestCase
 				if c, err = rd.testcase(t); err == nil {

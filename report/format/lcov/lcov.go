@@ -27,7 +27,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 	if o != nil {
 		rd.root = o.Root
 	}
-	any := false
+	empty := true
 	for n, line := range input.Lines(r) {
 		if line.Err != nil {
 			return nil, b.Fail(line.Err)
@@ -39,7 +39,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		if text == "" || text[0] == '#' {
 			continue
 		}
-		any = true
+		empty = false
 		if err := rd.line(text); err != nil {
 			return nil, b.Fail(&input.SyntaxError{Line: n, Err: err})
 		}
@@ -48,7 +48,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		}
 	}
 	switch {
-	case !any:
+	case empty:
 		return nil, b.Fail(input.ErrEmpty)
 	case rd.file != nil:
 		return nil, b.Fail(&input.SyntaxError{Err: input.ErrTruncated})
@@ -120,8 +120,8 @@ func (rd *reader) data(value string) error {
 	if len(fields) < 2 {
 		return errors.New("DA is not of the form line,count")
 	}
-	number, err := strconv.Atoi(fields[0])
-	if rd.file == nil || err != nil || number < 1 {
+	number, _ := strconv.Atoi(fields[0])
+	if rd.file == nil || number < 1 {
 		rd.other++
 		return nil
 	}
@@ -141,8 +141,8 @@ func (rd *reader) branchData(value string) error {
 	if !ok || last < 0 {
 		return errors.New("BRDA is not of the form line,block,branch,taken")
 	}
-	number, err := strconv.Atoi(line)
-	if rd.file == nil || err != nil || number < 1 {
+	number, _ := strconv.Atoi(line)
+	if rd.file == nil || number < 1 {
 		rd.other++
 		return nil
 	}

@@ -87,6 +87,22 @@ type fix struct {
 	Message    string `json:"message"`
 }
 
+// version takes the versions out of "left - 1.0.1, left - 2.0.0" or "org.example:thing:4.1".
+func (f fix) version() string {
+	var versions []string
+	for part := range strings.FieldsFuncSeq(f.Resolution, func(r rune) bool { return r == ',' || r == ';' }) {
+		part = strings.TrimSpace(part)
+		if i := strings.LastIndex(part, " - "); i >= 0 {
+			part = part[i+3:]
+		}
+		part = strings.TrimSpace(part[strings.LastIndexByte(part, ':')+1:])
+		if part != "" && !slices.Contains(versions, part) {
+			versions = append(versions, part)
+		}
+	}
+	return strings.Join(versions, ", ")
+}
+
 type item struct {
 	Name      string `json:"name"`
 	Component struct {
@@ -205,14 +221,14 @@ func (rd *reader) vulnerability(v vulnerability, l library) report.Finding {
 		HelpURI:     v.URL,
 		Category:    report.CategoryPackage,
 		Vector:      v.Vector,
-		Package:     &report.Package{Name: l.title(), Installed: l.Version, Fixed: v.TopFix.Resolution, PURL: l.purl()},
+		Package:     &report.Package{Name: l.title(), Installed: l.Version, Fixed: v.TopFix.version(), PURL: l.purl()},
 	}
 	// CVSS 3 grades better than CVSS 2, which stands in the plain members.
 	rd.grade(&f, input.First(v.CVSS3Severity, v.Severity), cmp.Or(v.CVSS3Score, v.Score))
 	for _, at := range slices.Concat(v.Locations, l.Locations) {
 		f.Location.Path = input.First(f.Location.Path, at.Path)
 	}
-	f.Message = input.Vulnerable(l.title(), l.Version, input.First(input.OneLine(v.Description), v.Name), v.TopFix.Resolution)
+	f.Message = input.Vulnerable(l.title(), l.Version, input.First(input.OneLine(v.Description), v.Name), v.TopFix.version())
 	return f
 }
 
@@ -273,11 +289,11 @@ func (rd *reader) item(i item) report.Finding {
 		Category:    report.CategoryPackage,
 		Vector:      i.Vector,
 		Location:    report.Location{Path: c.Path},
-		Package:     &report.Package{Name: l.title(), Installed: c.Version, Fixed: i.TopFix.Resolution, PURL: l.purl()},
+		Package:     &report.Package{Name: l.title(), Installed: c.Version, Fixed: i.TopFix.version(), PURL: l.purl()},
 	}
 	rd.grade(&f, v.Severity, v.Score)
 	f.Title = f.Rule + " in " + l.title()
-	f.Message = input.Vulnerable(l.title(), c.Version, input.First(input.OneLine(v.Description), f.Rule), i.TopFix.Resolution)
+	f.Message = input.Vulnerable(l.title(), c.Version, input.First(input.OneLine(v.Description), f.Rule), i.TopFix.version())
 	if i.Malicious {
 		f.Tags = append(f.Tags, "malicious")
 	}

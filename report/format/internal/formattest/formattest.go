@@ -227,7 +227,7 @@ func typed(tb testing.TB, err error) {
 func replaceValues(good []byte, other string) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		dec := json.NewDecoder(bytes.NewReader(good))
-		for n := 0; n < 300; n++ {
+		for range 300 {
 			before := dec.InputOffset()
 			if _, err := dec.Token(); err != nil {
 				return

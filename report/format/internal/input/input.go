@@ -108,7 +108,7 @@ func Lines(r io.Reader) iter.Seq2[int, Line] {
 			for {
 				part, err := br.ReadSlice('\n')
 				offset += int64(len(part))
-				if err == bufio.ErrBufferFull {
+				if errors.Is(err, bufio.ErrBufferFull) {
 					if long = append(long, part...); len(long) > MaxLine {
 						yield(n, Line{Err: &CapError{Cap: "line", Limit: MaxLine, Offset: offset}})
 						return

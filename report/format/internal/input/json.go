@@ -163,8 +163,8 @@ func (l *List[T]) UnmarshalJSON(data []byte) error {
 var keySeed = maphash.MakeSeed()
 
 // inspect walks over a JSON text that may still be broken and returns how many names are repeated within
-// their object. It fails when the text is nested deeper than max.
-func inspect(data []byte, max int) (dups int, err error) {
+// their object. It fails when the text is nested deeper than deepest.
+func inspect(data []byte, deepest int) (dups int, err error) {
 	type frame struct {
 		first   int // index of the frame's first name in names
 		object  bool
@@ -186,8 +186,8 @@ func inspect(data []byte, max int) (dups int, err error) {
 				names = append(names, maphash.Bytes(keySeed, data[start:min(i, len(data))]))
 			}
 		case '{', '[':
-			if len(stack) == max {
-				return dups, &CapError{Cap: "depth", Limit: int64(max), Offset: int64(i)}
+			if len(stack) == deepest {
+				return dups, &CapError{Cap: "depth", Limit: int64(deepest), Offset: int64(i)}
 			}
 			stack = append(stack, frame{first: len(names), object: data[i] == '{', nameDue: data[i] == '{'})
 		case ',':

@@ -31,7 +31,7 @@ func NewXML(r io.Reader, limits Limits) *XML {
 func DecodeXML(data []byte, limits Limits, v any) error {
 	x := NewXML(bytes.NewReader(data), limits)
 	for {
-		if _, err := x.Token(); err == io.EOF {
+		if _, err := x.Token(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return err
@@ -82,17 +82,17 @@ func (x *XML) Skip() error {
 	return nil
 }
 
-// Text reads to the end of the element whose start tag came last and returns its text, at most max bytes
+// Text reads to the end of the element whose start tag came last and returns its text, at most most bytes
 // of it, that of its children included.
-func (x *XML) Text(max int) (string, error) {
+func (x *XML) Text(most int) (string, error) {
 	var sb strings.Builder
 	for depth := x.depth; x.depth >= depth; {
 		tok, err := x.Token()
 		if err != nil {
 			return "", err
 		}
-		if text, ok := tok.(xml.CharData); ok && sb.Len() < max {
-			sb.Write(text[:min(len(text), max-sb.Len())])
+		if text, ok := tok.(xml.CharData); ok && sb.Len() < most {
+			sb.Write(text[:min(len(text), most-sb.Len())])
 		}
 	}
 	return strings.ToValidUTF8(sb.String(), ""), nil
@@ -100,9 +100,9 @@ func (x *XML) Text(max int) (string, error) {
 
 func (x *XML) failed(err error) error {
 	switch {
-	case err == io.EOF && !x.seen:
+	case errors.Is(err, io.EOF) && !x.seen:
 		return ErrEmpty
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return io.EOF
 	case x.cap.hit:
 		return &CapError{Cap: "size", Limit: x.cap.limit, Offset: x.cap.limit}

@@ -12,7 +12,7 @@
 //	go run ./internal/testbed/cmd path TOOL          the path of a tool that is built
 //	go run ./internal/testbed/cmd list               tools, versions, and where they are
 //	go run ./internal/testbed/cmd debian             the Debian packages the tests use, for apt-get install
-//	go run ./internal/testbed/cmd support FILE       the README's support table, of what was recorded in FILE
+//	go run ./internal/testbed/cmd support [-w] FILE  the README's support table, of what was recorded in FILE
 //	go run ./internal/testbed/cmd up SERVER          start a server and keep it until interrupted
 package testbed
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,7 +19,7 @@ import (
 
 func main() {
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: cmd build [TOOL...] | path TOOL | list | debian | support FILE | up SERVER")
+		fmt.Fprintln(os.Stderr, "usage: cmd build [TOOL...] | path TOOL | list | debian | support [-w] FILE | up SERVER")
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -99,16 +100,41 @@ func path(names []string) error {
 	return fmt.Errorf("path takes the name of one tool, not %q", names)
 }
 
-func support(names []string) error {
-	if len(names) != 1 {
+// support prints the support table of what a file holds that tests recorded. With -w it puts the table into the
+// README instead.
+func support(args []string) error {
+	flags := flag.NewFlagSet("support", flag.ContinueOnError)
+	write := flags.Bool("w", false, "put the table into README.md")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
 		return fmt.Errorf("support takes the file that %s named", testbed.RecordFile)
 	}
-	recorded, err := os.ReadFile(names[0])
+	recorded, err := os.ReadFile(flags.Arg(0))
 	if err != nil {
 		return err
 	}
-	fmt.Print(testbed.SupportTable(string(recorded)))
-	return nil
+	table := testbed.SupportTable(string(recorded))
+	if !*write {
+		fmt.Print(table)
+		return nil
+	}
+	root, err := testbed.Root()
+	if err != nil {
+		return err
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		return err
+	}
+	const begin, end = "<!-- support: go run ./internal/testbed/cmd support -w FILE -->\n", "<!-- end of support -->\n"
+	before, rest, ok := strings.Cut(string(readme), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		return fmt.Errorf("README.md has no lines %q and %q", begin, end)
+	}
+	return os.WriteFile(filepath.Join(root, "README.md"), []byte(before+begin+table+end+after), 0o644)
 }
 
 func list() error {

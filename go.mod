@@ -1,6 +1,6 @@
 module github.com/waybill-dev/waybill
 
-// The go directive is the oldest Go that builds the library; CI builds with the version named in .ci/run.
+// The go directive is the oldest Go that builds the library, and the one CI builds with.
 go 1.26.8
 
 require (

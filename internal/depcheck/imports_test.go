@@ -33,7 +33,7 @@ var allowed = []struct {
 	{"scan/sonarqube/sonarqubetest", nil},
 	{"image", []string{"github.com/google/go-containerregistry", "github.com/klauspost/compress"}},
 	{"image/imagetest", []string{"github.com/google/go-containerregistry"}},
-	{"image/docker", nil},
+	{"image/*", nil},
 	{"gitops", []string{"github.com/go-git/go-git/v5", "golang.org/x/crypto", "github.com/Masterminds/semver/v3"}},
 	{"gitops/manifest", []string{"go.yaml.in/yaml/v4"}},
 	{"gitops/gitopstest", []string{"github.com/go-git/go-git/v5"}},

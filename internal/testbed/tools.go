@@ -138,16 +138,18 @@ func Tools() []Spec {
 	}
 }
 
-// DebianPackages returns the packages that the tests use programs of, by the name apt-get knows.
+// DebianPackages returns the packages that the tests use programs of, by the name apt-get knows. Where a program
+// stands behind a slash, any program of that name will do.
 func DebianPackages() []string {
 	return []string{
-		"git", "openssh-server", // git
+		"git/git", "openssh-server", // git
 		"docker.io", "docker-registry", "runc", "skopeo", // image
 		"etcd-server", "redis-server", // Kubernetes and Argo CD
-		"postgresql",               // Vault's dynamic credentials
-		"python3-dotenv", "nodejs", // readers of what secrets/export writes
+		"postgresql", "openssl/openssl", // Vault: dynamic credentials, certificates
+		"python3-dotenv", "nodejs/node", // readers of what secrets/export writes
 		"opensmtpd", "python3-aiosmtpd", "swaks", // mail
-		"python3-pip", // the library of the Standard Webhooks specification
-		"chromium",    // the HTML report
+		"python3-pip/pip",     // the library of the Standard Webhooks specification
+		"npm/npm", "chromium", // SARIF Multitool, and the HTML report in a browser
+		"openjdk-17-jre-headless/java", "maven/mvn", // SonarQube
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"text/template"
 	"time"
@@ -96,12 +97,14 @@ func (r *Repo) Bump(ctx context.Context, edits []manifest.Edit, o *BumpOptions) 
 	}
 	var done *Commit
 	err = retry.Do(ctx, r.policy, func(ctx context.Context, attempt int) error {
+		began := time.Now()
 		c, err := b.try(ctx, attempt)
-		if err == nil {
+		switch {
+		case err == nil:
 			done = c
-			return nil
-		}
-		if errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) {
+		case errors.Is(err, ErrConflict):
+			return retry.AgainAfter(err, yield(attempt, time.Since(began)))
+		case errors.Is(err, ErrUnavailable):
 			return retry.Again(err)
 		}
 		return err
@@ -116,6 +119,17 @@ func (r *Repo) Bump(ctx context.Context, edits []manifest.Edit, o *BumpOptions) 
 		return nil, r.wrap("bump", err)
 	}
 	return done, nil
+}
+
+// maxPause bounds the pause between two attempts.
+const maxPause = 5 * time.Second
+
+// yield returns how long to let others go first after a lost race: random, up to as long as the attempt took,
+// doubled with each further one. A pause that follows the server's own pace keeps few writers at it at a time,
+// however many wait.
+func yield(attempt int, took time.Duration) time.Duration {
+	bound := min(took<<min(attempt-1, 5), maxPause)
+	return rand.N(bound + 1) //nolint:gosec // jitter, not a secret
 }
 
 // attempt is a push whose outcome is not known yet.

@@ -42,7 +42,7 @@ type Options struct {
 	AllowInsecureHTTP bool
 
 	// Attempts bounds how often a bump is tried when others push first or the server is unavailable; 0 means
-	// 20. Pauses between attempts are random and grow to at most 2 s.
+	// 20. Pauses between attempts are random and grow to at most 5 s.
 	Attempts int
 
 	// Timeout bounds one exchange with the server; 0 means 2 minutes.
@@ -137,7 +137,7 @@ func New(rawURL string, o *Options) (*Repo, error) {
 		r.o.Attempts = 20
 	}
 	r.o.HTTPClient = httpx.Client(r.o.HTTPClient)
-	r.policy = retry.Policy{Attempts: r.o.Attempts, Base: 50 * time.Millisecond, Max: 2 * time.Second, OnRetry: r.o.OnRetry}
+	r.policy = retry.Policy{Attempts: r.o.Attempts, Base: 50 * time.Millisecond, Max: maxPause, OnRetry: r.o.OnRetry}
 	return r, nil
 }
 

@@ -34,19 +34,15 @@ func (r *Repo) Descends(ctx context.Context, ancestor, rev string) (bool, error)
 	return found, nil
 }
 
-// descends fetches history, first little and then all of it, and looks for the ancestor.
+// descends fetches history, first little and then all of it, and looks for the ancestor. A server that hands
+// out only what it advertises is asked for the branch instead of the revision.
 func (c *client) descends(ctx context.Context, ancestor, rev plumbing.Hash, limit int64) (bool, error) {
-	filter := ""
-	if _, ok := c.advert.capabilities["filter"]; ok {
-		filter = "tree:0" // commits only
-	}
+	from := rev
 	for _, depth := range []int{50, 2000, 0} {
-		objs := gitobj.New(limit)
-		err := c.fetch(ctx, wanted{hashes: []plumbing.Hash{rev}, depth: depth, filter: filter}, objs)
-		if filter != "" && errors.Is(err, ErrProtocol) {
-			filter = "blob:none"
-			objs = gitobj.New(limit)
-			err = c.fetch(ctx, wanted{hashes: []plumbing.Hash{rev}, depth: depth, filter: filter}, objs)
+		objs, err := c.history(ctx, from, depth, limit)
+		if errors.Is(err, ErrProtocol) && c.advert.found && from != c.advert.hash {
+			from = c.advert.hash
+			objs, err = c.history(ctx, from, depth, limit)
 		}
 		if errors.Is(err, ErrProtocol) {
 			return false, &fault{ErrNotFound, fmt.Errorf("revision %s: %w", rev, err)}
@@ -54,12 +50,30 @@ func (c *client) descends(ctx context.Context, ancestor, rev plumbing.Hash, limi
 		if err != nil {
 			return false, err
 		}
+		if !objs.Has(rev) {
+			continue
+		}
 		found, complete, err := reaches(objs, rev, ancestor)
 		if err != nil || found || complete {
 			return found, err
 		}
 	}
-	return false, faultf(ErrProtocol, "the history of %s did not come whole", rev)
+	return false, faultf(ErrNotFound, "revision %s: neither the server hands it out nor does %s lead to it", rev, c.advert.branch)
+}
+
+// history fetches commits, with as little else as the server can do.
+func (c *client) history(ctx context.Context, from plumbing.Hash, depth int, limit int64) (objs *gitobj.Store, err error) {
+	filters := []string{""}
+	if _, ok := c.advert.capabilities["filter"]; ok {
+		filters = []string{"tree:0", "blob:none", ""}
+	}
+	for _, filter := range filters {
+		objs = gitobj.New(limit)
+		if err = c.fetch(ctx, wanted{hashes: []plumbing.Hash{from}, depth: depth, filter: filter}, objs); !errors.Is(err, ErrProtocol) {
+			break
+		}
+	}
+	return objs, err
 }
 
 // reaches walks from rev to its parents. complete means that no parent was missing.

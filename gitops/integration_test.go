@@ -3,6 +3,9 @@
 package gitops_test
 
 import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,7 +14,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
+	"github.com/waybill-dev/waybill/gitops"
 	"github.com/waybill-dev/waybill/gitops/gitopstest"
 	"github.com/waybill-dev/waybill/internal/testbed"
 )
@@ -36,6 +42,46 @@ func TestConformance_httpBackend(t *testing.T) {
 	}
 }
 
+func TestConformance_sshd(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	text, signer := privateKey(t, key)
+	sshd := testbed.SSHD(t, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))))
+	for name, settings := range map[string][]string{
+		"default": {"uploadpack.allowFilter=false", "uploadpack.allowAnySHA1InWant=false"},
+		"partial": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &sshBackend{httpBackend{git: testbed.GitHTTP(t, nil), settings: settings, work: t.TempDir()}, sshd, text}
+			for _, c := range gitopstest.Conformance() {
+				t.Run(c.Name, func(t *testing.T) { assert.NoError(t, c.Run(t.Context(), b)) })
+			}
+		})
+	}
+}
+
+// sshBackend is the same repositories behind sshd.
+type sshBackend struct {
+	httpBackend
+	sshd *testbed.SSHServer
+	key  string
+}
+
+func (b *sshBackend) Create(files map[string]string) (string, error) {
+	_, err := b.httpBackend.Create(files)
+	return "ssh://" + b.sshd.User + "@" + b.sshd.Addr + b.bare(b.n), err
+}
+
+func (b *sshBackend) Open(url string, o *gitops.Options) (*gitops.Repo, error) {
+	with := gitops.Options{}
+	if o != nil {
+		with = *o
+	}
+	with.KnownHosts = []byte(b.sshd.KnownHosts)
+	with.SSHKey = func(context.Context) (string, error) { return b.key, nil }
+	return gitops.New(url, &with)
+}
+
 // httpBackend is git's own server.
 type httpBackend struct {
 	git      *testbed.Git
@@ -45,6 +91,10 @@ type httpBackend struct {
 }
 
 func (b *httpBackend) bare(i int) string { return filepath.Join(b.git.Dir, fmt.Sprintf("r%d", i)) }
+
+func (b *httpBackend) Open(url string, o *gitops.Options) (*gitops.Repo, error) {
+	return gitops.New(url, o)
+}
 
 func (b *httpBackend) Create(files map[string]string) (string, error) {
 	b.n++

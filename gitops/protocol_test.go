@@ -48,14 +48,30 @@ func TestBump_requests(t *testing.T) {
 		first []string
 		again []string
 	}{
-		"far": {gitopstest.Options{Latency: 30 * time.Millisecond}, paths,
-			[]string{"references", "1 wants blob:none", "2 wants", "push"}, []string{"references", "push"}},
-		"any depth": {gitopstest.Options{}, []string{"**/deploy-0.yaml"},
-			[]string{"references", "1 wants blob:none", "1000 wants", "push"}, []string{"references", "push"}},
-		"no partial clone": {gitopstest.Options{DisableFilter: true}, paths,
-			[]string{"references", "1 wants", "push"}, []string{"references", "1 wants", "push"}},
-		"no path": {gitopstest.Options{}, nil,
-			[]string{"references", "1 wants", "push"}, []string{"references", "1 wants", "push"}},
+		"far": {
+			gitopstest.Options{Latency: 30 * time.Millisecond},
+			paths,
+			[]string{"references", "1 wants blob:none", "2 wants", "push"},
+			[]string{"references", "push"},
+		},
+		"any depth": {
+			gitopstest.Options{},
+			[]string{"**/deploy-0.yaml"},
+			[]string{"references", "1 wants blob:none", "1000 wants", "push"},
+			[]string{"references", "push"},
+		},
+		"no partial clone": {
+			gitopstest.Options{DisableFilter: true},
+			paths,
+			[]string{"references", "1 wants", "push"},
+			[]string{"references", "1 wants", "push"},
+		},
+		"no path": {
+			gitopstest.Options{},
+			nil,
+			[]string{"references", "1 wants", "push"},
+			[]string{"references", "1 wants", "push"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

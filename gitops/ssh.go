@@ -19,10 +19,10 @@ import (
 
 // sshTransport runs git's services over one SSH connection, each exchange in a session of its own.
 type sshTransport struct {
-	client   *ssh.Client
-	path     string
-	timeout  time.Duration
-	distance time.Duration
+	client  *ssh.Client
+	path    string
+	timeout time.Duration
+	idle    *sshReply // upload-pack that has said its references and waits for a request
 }
 
 func (r *Repo) dialSSH(ctx context.Context) (transport, error) {
@@ -161,13 +161,20 @@ func (t *sshTransport) wantsAny(capabilities map[string]string) bool {
 }
 
 // rtt: each exchange starts a program on the server, so that many small ones never pay.
-func (t *sshTransport) rtt() time.Duration { return max(t.distance, near) }
+func (t *sshTransport) rtt() time.Duration { return near }
 
-func (t *sshTransport) close() error { return t.client.Close() }
+func (t *sshTransport) close() error {
+	if t.idle != nil {
+		_, _ = io.WriteString(t.idle.stdin, "0000") // want nothing, and go
+		_ = t.idle.Close()
+	}
+	return t.client.Close()
+}
 
 // sshReply is the output of a service. It ends with its session.
 type sshReply struct {
 	io.Reader
+	stdin   io.WriteCloser
 	session *ssh.Session
 	stop    func() bool
 	cancel  context.CancelFunc
@@ -194,56 +201,61 @@ func (r *sshReply) Close() error {
 }
 
 // start runs a service. Its path is quoted for the shell that may stand behind the server.
-func (t *sshTransport) start(ctx context.Context, service string) (*sshReply, io.WriteCloser, error) {
+func (t *sshTransport) start(ctx context.Context, service string) (*sshReply, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no complete answer within Options.Timeout, %v", t.timeout))
 	session, err := t.client.NewSession()
 	if err != nil {
 		cancel()
-		return nil, nil, sshUnreachable(ctx, err)
+		return nil, sshUnreachable(ctx, err)
 	}
 	r := &sshReply{session: session, cancel: cancel, ctx: ctx, stderr: &capped{}}
 	r.stop = context.AfterFunc(ctx, func() { _ = t.client.Close() })
 	session.Stderr = r.stderr
-	stdin, err1 := session.StdinPipe()
-	stdout, err2 := session.StdoutPipe()
+	var err1, err2 error
+	r.stdin, err1 = session.StdinPipe()
+	r.Reader, err2 = session.StdoutPipe()
 	err = session.Start(service + " '" + strings.ReplaceAll(t.path, "'", `'\''`) + "'")
 	if err = errors.Join(err1, err2, err); err != nil {
 		_ = r.Close()
-		return nil, nil, sshUnreachable(ctx, err)
+		return nil, sshUnreachable(ctx, err)
 	}
-	r.Reader = stdout
-	return r, stdin, nil
+	return r, nil
 }
 
+// advertise leaves the service waiting: the first request goes to it.
 func (t *sshTransport) advertise(ctx context.Context, service string) (io.ReadCloser, error) {
-	r, stdin, err := t.start(ctx, service)
+	r, err := t.start(ctx, service)
 	if err != nil {
 		return nil, err
 	}
 	text, err := r.readAdvert()
-	_, _ = stdin.Write([]byte("0000")) // want nothing, and go
-	_ = stdin.Close()
-	_ = r.Close()
 	if err != nil {
+		_ = r.Close()
 		return nil, err
 	}
+	t.idle = r
 	return io.NopCloser(bytes.NewReader(text)), nil
 }
 
 func (t *sshTransport) exchange(ctx context.Context, service string, request []byte) (io.ReadCloser, error) {
-	r, stdin, err := t.start(ctx, service)
-	if err != nil {
-		return nil, err
+	r := t.idle
+	if r != nil && service == uploadPack {
+		t.idle = nil
+	} else {
+		var err error
+		if r, err = t.start(ctx, service); err != nil {
+			return nil, err
+		}
+		if _, err := r.readAdvert(); err != nil {
+			_ = r.Close()
+			return nil, err
+		}
 	}
-	if _, err := r.readAdvert(); err != nil {
-		_ = r.Close()
-		return nil, err
-	}
-	if _, err := stdin.Write(request); err != nil {
+	_, err := r.stdin.Write(request)
+	if err = errors.Join(err, r.stdin.Close()); err != nil {
 		_ = r.Close()
 		return nil, sshUnreachable(ctx, err)
 	}
-	_ = stdin.Close()
 	return r, nil
 }
 

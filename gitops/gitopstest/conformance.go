@@ -16,6 +16,8 @@ import (
 type Backend interface {
 	// Create makes a repository whose branch main holds these files, and returns its URL.
 	Create(files map[string]string) (url string, err error)
+	// Open returns the repository with the credentials it needs on top of the options, which may be nil.
+	Open(url string, o *gitops.Options) (*gitops.Repo, error)
 	// Head returns the hash of a branch.
 	Head(url, branch string) (string, error)
 	// Reject makes the repository refuse all pushes from now on, and say these words.
@@ -59,7 +61,7 @@ func open(b Backend, files map[string]string, o *gitops.Options) (*gitops.Repo, 
 	if err != nil {
 		return nil, "", err
 	}
-	repo, err := gitops.New(url, o)
+	repo, err := b.Open(url, o)
 	return repo, url, err
 }
 
@@ -144,7 +146,7 @@ func manyWriters(ctx context.Context, b Backend) error {
 	var wg sync.WaitGroup
 	for i := range writers {
 		wg.Go(func() {
-			repo, err := gitops.New(url, &gitops.Options{Attempts: 100})
+			repo, err := b.Open(url, &gitops.Options{Attempts: 100})
 			for n := 1; err == nil && n <= each; n++ {
 				var c *gitops.Commit
 				c, err = repo.Bump(ctx, edit(fmt.Sprintf("reg.io/a%d", i), fmt.Sprintf("v%d", n)), &gitops.BumpOptions{Paths: []string{"apps/*.yaml"}})
@@ -161,7 +163,7 @@ func manyWriters(ctx context.Context, b Backend) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	repo, err := gitops.New(url, nil)
+	repo, err := b.Open(url, nil)
 	if err != nil {
 		return err
 	}
@@ -194,7 +196,7 @@ func moved(ctx context.Context, b Backend) error {
 	if err != nil {
 		return err
 	}
-	other, err := gitops.New(url, nil)
+	other, err := b.Open(url, nil)
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func moved(ctx context.Context, b Backend) error {
 		_, err := other.Bump(ctx, edit("reg.io/blue/web", "v7"), nil)
 		return -1, err
 	}
-	repo, err := gitops.New(url, nil)
+	repo, err := b.Open(url, nil)
 	if err != nil {
 		return err
 	}
@@ -256,7 +258,7 @@ func noRepository(ctx context.Context, b Backend) error {
 	if err != nil {
 		return err
 	}
-	repo, err := gitops.New(url+"-absent", nil)
+	repo, err := b.Open(url+"-absent", nil)
 	if err != nil {
 		return err
 	}
@@ -327,6 +329,10 @@ func (b *backend) Create(files map[string]string) (string, error) {
 	defer b.mu.Unlock()
 	b.n++
 	return b.s.Create(fmt.Sprintf("r%d.git", b.n), files).URL(), nil
+}
+
+func (b *backend) Open(url string, o *gitops.Options) (*gitops.Repo, error) {
+	return gitops.New(url, o)
 }
 
 func (b *backend) repository(url string) (*Repository, error) {

@@ -17,7 +17,7 @@ type CompareOptions struct {
 // absent. Findings are the same when their identities are (with or without the source text, whichever both
 // have), in runs of the same category. What is the same is unchanged, wherever its lines have moved, unless
 // its severity, message, weakness, or the version or fix of its package changed: then it is updated. Numbers
-// in a message do not count.
+// in a message do not count. Open before with Options.Stale when both are given the sources.
 //
 // Findings that the input itself marks as absent stay absent in now, and are not there in before. A run that
 // only before has is added with StatusAbsent. It reads both once, and keeps 16 to 32 bytes for each finding

@@ -14,6 +14,9 @@ type Options struct {
 	// Root is the directory of the sources. Absolute paths below it become relative to it, and identities are
 	// made from the source text where it can be read there. Empty: neither.
 	Root string
+	// Stale says that the sources at Root are not those that the report is about, as for a baseline: paths
+	// become relative all the same, and identities are made from the report alone.
+	Stale bool
 	// Mounts are other directories at which the sources stood while they were scanned, as in a container
 	// ("/src", "/github/workspace"); paths below them become relative too.
 	Mounts []string
@@ -70,7 +73,7 @@ func newNormalizer(o *Options) *normalizer {
 		o = &Options{}
 	}
 	n := &normalizer{key: o.SecretKey}
-	if o.Root != "" {
+	if o.Root != "" && !o.Stale {
 		n.source = newSourceTree(o.Root)
 	}
 	for _, r := range append([]string{o.Root}, o.Mounts...) {

@@ -48,6 +48,7 @@ type sarifRun struct {
 	tool    span
 	results []span // more than one where the member is repeated
 	count   int    // of results
+	odd     oddities
 
 	head       Run
 	said       Status // what our own writer noted, when it noted anything
@@ -297,7 +298,8 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 		case name == "results" && dec.PeekKind() == '[':
 			from, err := array(dec, func() error {
 				run.count++
-				_, err := dec.ReadValue()
+				v, err := dec.ReadValue()
+				run.inspect(v)
 				return err
 			})
 			run.results = append(run.results, span{name, base + from, end(), true})
@@ -368,6 +370,11 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 	if repeated > 0 {
 		d.count(run.head.Tool, "member of a run repeated", repeated)
 	}
+	for i, n := range run.odd {
+		if n > 0 {
+			d.count(run.head.Tool, oddityNames[i], n)
+		}
+	}
 	if len(run.components) == 0 {
 		d.count("", "run without a tool", 1)
 		run.components = []component{{}}
@@ -377,6 +384,70 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 	}
 	d.runs = append(d.runs, run)
 	return nil
+}
+
+// oddities are what is wrong with results, counted.
+type oddities [5]int
+
+var oddityNames = [len(oddities{})]string{
+	"result that is no object", "result without a rule", "result without a message",
+	"member of a result repeated", "member of a result with a value that means nothing",
+}
+
+// inspect counts what is odd about a result. It is read as far as it makes sense all the same.
+func (run *sarifRun) inspect(v []byte) {
+	if len(v) == 0 || v[0] != '{' {
+		run.odd[0]++
+		return
+	}
+	var rule, message bool
+	var seen uint32
+	for name, value := range rawjson.Members(v) {
+		bit, ok := uint32(0), true
+		switch string(name) {
+		case "ruleId":
+			bit, rule = 1, true
+			ok = value[0] == '"'
+		case "ruleIndex":
+			bit, rule = 1<<1, true
+			i, isInt := rawjson.Int(value)
+			ok = isInt && i >= -1
+		case "rule":
+			bit, rule = 1<<2, true
+			ok = value[0] == '{'
+		case "message":
+			bit, message = 1<<3, value[0] == '{'
+			ok = message
+		case "level":
+			bit = 1 << 4
+			_, ok = ParseLevel(rawjson.Text(value))
+		case "locations":
+			bit = 1 << 5
+			ok = value[0] == '['
+		case "kind":
+			bit = 1 << 6
+			ok = value[0] == '"'
+		case "baselineState":
+			bit = 1 << 7
+			ok = value[0] == '"'
+		case "suppressions":
+			bit = 1 << 8
+			ok = value[0] == '['
+		}
+		if seen&bit != 0 {
+			run.odd[3]++
+		}
+		seen |= bit
+		if !ok && value[0] != 'n' { // null stands for nothing in what some tools write
+			run.odd[4]++
+		}
+	}
+	if !rule {
+		run.odd[1]++
+	}
+	if !message {
+		run.odd[2]++
+	}
 }
 
 // isBulk names the arrays of a run that may be long; they are read element by element.

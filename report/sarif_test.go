@@ -198,7 +198,16 @@ func TestReadSARIF_odd(t *testing.T) {
 	assert.Equal(t, report.StatusCompleted, r.Runs[0].Status)
 	assert.Equal(t, report.StatusNoResults, r.Runs[1].Status)
 	assert.Equal(t, report.StatusNoResults, r.Runs[2].Status)
-	assert.NotEmpty(t, r.Unplaced)
+	assert.Equal(t, []report.Unplaced{
+		{Reason: "result that is no object", Count: 2},
+		{Reason: "result without a rule", Count: 1},
+		{Reason: "result without a message", Count: 2},
+		{Reason: "member of a result with a value that means nothing", Count: 5},
+		{Reason: "run without a tool", Count: 1},
+		{Tool: "c", Reason: "member of a run repeated", Count: 1},
+		{Tool: "c", Reason: "result without a message", Count: 1},
+		{Reason: "run that is no object", Count: 1},
+	}, r.Unplaced)
 	write(t, r)
 }
 
@@ -329,4 +338,14 @@ func TestMerge_mixed(t *testing.T) {
 	assert.Equal(t, "new", back.Findings[5].Title)
 	assert.Empty(t, back.Findings[6].Location.Path)
 	assert.Len(t, back.Runs[0].Rules, 3)
+}
+
+func TestWriteSARIF_sameBytes(t *testing.T) {
+	s := report.Join(open(t, log(codeRun), nil), big(t, 500), read(t, log(run("gitleaks", result("R", "a.go", 1, "m"))), nil))
+	d, err := report.Dedupe(t.Context(), s)
+	require.NoError(t, err)
+	first := write(t, d)
+	for range 3 {
+		assert.Equal(t, first, write(t, d))
+	}
 }

@@ -138,8 +138,8 @@ func TestFile_All_pieces(t *testing.T) {
 	var want []string
 	var text strings.Builder
 	text.WriteString(`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results": [`)
-	for i := range 60 {
-		message := strings.Repeat(`a"\ü{[,]}`, random.IntN(40_000)) + strings.Repeat(`\`, random.IntN(4))
+	for i := range 30 {
+		message := strings.Repeat(`a"\ü{[,]}`, random.IntN(20_000)) + strings.Repeat(`\`, random.IntN(4))
 		want = append(want, message)
 		quoted, err := json.Marshal(message)
 		require.NoError(t, err)

@@ -5,6 +5,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -64,6 +66,22 @@ func TestCompare(t *testing.T) {
 			assert.Len(t, s.Head().Runs, 1)
 		})
 	}
+}
+
+// The baseline is of other sources: its lines say nothing about those of today.
+func TestCompare_stale(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x.go"), []byte("package x\n\nfunc fresh() { run(input) }\n\n\nfunc old() { run(other) }\n"), 0o644))
+	before := read(t, log(run("a", result("R", "x.go", 3, "m old"))), &report.Options{Root: dir, Stale: true})
+	now := read(t, log(run("a", result("R", "x.go", 3, "m fresh"), result("R", "x.go", 6, "m old"))), &report.Options{Root: dir})
+	s, err := report.Compare(t.Context(), now, before, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"R new", "R unchanged"}, states(t, s))
+
+	// Written down, identities need the sources no more.
+	s, err = report.Compare(t.Context(), read(t, write(t, now), nil), read(t, write(t, before), &report.Options{Root: dir, Stale: true}), nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"R new", "R unchanged"}, states(t, s))
 }
 
 // A failed run of yesterday is not a failed run of today.

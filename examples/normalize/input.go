@@ -47,9 +47,11 @@ func (j *job) open(ctx context.Context, stdin io.Reader) (*inputs, error) {
 		// alone does not say what it is.
 		auto := *o
 		auto.Format = format.Auto
+		auto.Stale = true // its lines are those of other sources
 		s, err := in.report(ctx, j.baseline, stdin, &auto)
 		if errors.Is(err, report.ErrUnknownFormat) && o.Format != format.Auto {
-			s, err = in.report(ctx, j.baseline, stdin, o)
+			auto.Format = o.Format
+			s, err = in.report(ctx, j.baseline, stdin, &auto)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("baseline: %w", err))

@@ -52,15 +52,23 @@ func TestDotenv_roundTrip(t *testing.T) {
 	node := testbed.Debian(t, "nodejs", "node")
 	testbed.Debian(t, "python3-dotenv", "/usr/bin/dotenv")
 	readers := map[string]func(t *testing.T, doc string) map[string]string{
-		"shell": func(t *testing.T, doc string) map[string]string { return shell(t, doc) },
+		"shell": func(t *testing.T, doc string) map[string]string { t.Helper(); return shell(t, doc) },
 		"node": func(t *testing.T, doc string) map[string]string {
+			t.Helper()
 			return asMap(t, pipe(t, doc, node, "-e", `console.log(JSON.stringify(require("util").parseEnv(require("fs").readFileSync(0,"utf8"))))`))
 		},
 		"python": func(t *testing.T, doc string) map[string]string {
+			t.Helper()
 			return asMap(t, pipe(t, doc, "/usr/bin/python3", "-c", "import sys,io,json,dotenv; print(json.dumps(dotenv.dotenv_values(stream=io.StringIO(sys.stdin.read(), newline=''))))"))
 		},
-		"godotenv": func(t *testing.T, doc string) map[string]string { return asMap(t, pipe(t, doc, check, "godotenv")) },
-		"compose":  func(t *testing.T, doc string) map[string]string { return asMap(t, pipe(t, doc, check, "compose")) },
+		"godotenv": func(t *testing.T, doc string) map[string]string {
+			t.Helper()
+			return asMap(t, pipe(t, doc, check, "godotenv"))
+		},
+		"compose": func(t *testing.T, doc string) map[string]string {
+			t.Helper()
+			return asMap(t, pipe(t, doc, check, "compose"))
+		},
 	}
 	for name, read := range readers {
 		t.Run(name, func(t *testing.T) {

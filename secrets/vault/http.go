@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -86,6 +85,10 @@ func (c *Client) try(ctx context.Context, r request) (*api.Secret, error) {
 		if err := req.SetJSONBody(r.body); err != nil {
 			return nil, &secrets.Error{Op: r.op, Ref: r.ref, Kind: secrets.ErrInvalid, Err: errors.New("the data cannot be written as JSON")}
 		}
+	}
+	if r.effect {
+		c.http.CloseIdleConnections() // it is not sent again when an old connection turns out to be dead
+		ctx = context.WithValue(ctx, noReplay{}, true)
 	}
 	tryCtx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
@@ -219,7 +222,7 @@ func transportKind(err error) error {
 		unknownCA x509.UnknownAuthorityError
 		badHost   x509.HostnameError
 		badCert   x509.CertificateInvalidError
-		alert     tls.AlertError
+		op        *net.OpError
 	)
 	switch {
 	case errors.As(err, &tooLarge):
@@ -228,8 +231,8 @@ func transportKind(err error) error {
 		return secrets.ErrMalformed
 	case errors.Is(err, httpx.ErrRedirect), errors.As(err, &unknownCA), errors.As(err, &badHost), errors.As(err, &badCert):
 		return secrets.ErrInsecure
-	case errors.As(err, &alert):
-		return secrets.ErrUnauthenticated // the server turned down our certificate, or misses one
+	case errors.As(err, &op) && op.Op == "remote error" && strings.Contains(err.Error(), "certificate"):
+		return secrets.ErrUnauthenticated // the server turned down our certificate, or misses one; a TLS alert has no type
 	}
 	return secrets.ErrUnavailable
 }
@@ -292,13 +295,28 @@ func teach(hide *secrets.Redactor, body any) {
 	}
 }
 
-// cappedTransport bounds every reply, after decompression.
+// cappedTransport bounds every reply, after decompression, and keeps net/http from repeating by itself what has
+// an effect.
 type cappedTransport struct {
 	http.RoundTripper
 	limit int64
 }
 
+// noReplay marks the context of a request that must not be sent twice.
+type noReplay struct{}
+
+// emptyBody is no body on the wire. But as it cannot be had again, net/http does not send its request anew when
+// the connection breaks, as it does with a GET that has none: reading a dynamic secret makes one.
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Close() error             { return nil }
+
 func (t *cappedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Context().Value(noReplay{}) != nil && (req.Body == nil || req.Body == http.NoBody) {
+		req = req.Clone(req.Context())
+		req.Body, req.GetBody = emptyBody{}, nil
+	}
 	resp, err := t.RoundTripper.RoundTrip(req)
 	if err == nil {
 		resp.Body = &cappedBody{ReadCloser: resp.Body, left: t.limit, limit: t.limit, what: "reply of " + req.Method + " " + httpx.RedactURL(req.URL)}

@@ -68,6 +68,8 @@ func (s *Server) handle(req *http.Request, path string, body []byte) reply {
 		return s.health()
 	case "sys/seal-status":
 		return s.sealStatus()
+	case "sys/leader":
+		return plain(http.StatusOK, map[string]any{"ha_enabled": false, "is_self": false, "leader_address": "", "leader_cluster_address": "", "performance_standby": false})
 	}
 	in := map[string]any{}
 	if len(body) > 0 && unmarshal(body, &in) != nil {

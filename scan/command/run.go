@@ -27,7 +27,8 @@ type Call struct {
 	// need to work at all: the path, the home and temporary directories, locale, proxies and
 	// certificates; nothing else the calling process was given.
 	Env        []string
-	InheritEnv bool // pass on the whole environment of this process, its credentials included
+	InheritEnv bool     // pass on the whole environment of this process, its credentials included
+	WithoutEnv []string // names of variables that are not passed on all the same
 
 	// Secrets are environment variables whose values are fetched right before the start, and replaced by
 	// "[redacted]" wherever they turn up in what the program writes.
@@ -147,6 +148,10 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 			}
 		}
 	}
+	env = slices.DeleteFunc(env, func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return slices.Contains(c.WithoutEnv, name)
+	})
 	env = append(env, c.Env...)
 	var pairs []string
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {

@@ -42,16 +42,16 @@ func help(ctx context.Context, op string, args []string) error {
 		}
 		return err
 	case "push": // reference and layout, in turn
+		var jobs []image.PushJob
 		for i := 0; i < len(args); i += 2 {
 			l, err := image.Open(ctx, args[i+1], nil)
-			if err == nil {
-				_, err = c.Push(ctx, l, args[i:i+1], nil)
-			}
 			if err != nil {
 				return err
 			}
+			jobs = append(jobs, image.PushJob{Layout: l, Refs: args[i : i+1]})
 		}
-		return nil
+		_, err = c.PushAll(ctx, jobs, nil)
+		return err
 	}
 	return fmt.Errorf("no such operation: %s", op)
 }

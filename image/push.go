@@ -302,3 +302,37 @@ func parallel(ctx context.Context, n int, f func(ctx context.Context, i int) err
 	wg.Wait()
 	return first
 }
+
+// PushJob is one image for [Client.PushAll].
+type PushJob struct {
+	Layout *Layout
+	Refs   []string
+}
+
+// PushAll pushes many images at the same time. Blobs that several have in common are sent once, and mounted
+// into the other repositories. All are tried: the results are in the order of the jobs, nil for those that
+// failed, and the error joins the errors of those, each as [Client.Push] returns it.
+func (c *Client) PushAll(ctx context.Context, jobs []PushJob, o *PushOptions) ([]*Pushed, error) {
+	results, errs := make([]*Pushed, len(jobs)), make([]error, len(jobs))
+	running := make(chan struct{}, c.opts.Jobs)
+	var wg sync.WaitGroup
+	if o != nil && o.Progress != nil {
+		var mu sync.Mutex // the promise of one call at a time holds over all images
+		progress, serial := o.Progress, *o
+		serial.Progress = func(p Progress) {
+			mu.Lock()
+			defer mu.Unlock()
+			progress(p)
+		}
+		o = &serial
+	}
+	for i, j := range jobs {
+		wg.Go(func() {
+			running <- struct{}{}
+			defer func() { <-running }()
+			results[i], errs[i] = c.Push(ctx, j.Layout, j.Refs, o)
+		})
+	}
+	wg.Wait()
+	return results, errors.Join(errs...)
+}

@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -102,4 +103,48 @@ func TestClient_Push_wrongPassword(t *testing.T) {
 	_, err := c.Push(t.Context(), build(t, nil), []string{reg.Host() + "/a:1"}, nil)
 	require.ErrorIs(t, err, image.ErrDenied)
 	assert.NotContains(t, err.Error(), "hunter2")
+}
+
+func TestClient_PushAll(t *testing.T) {
+	reg := imagetest.NewServer(t, nil)
+	base := build(t, image.Files{"base": noise(layerBytes)})
+	var jobs []image.PushJob
+	for i := range 11 {
+		l, err := image.Build(t.Context(), image.Spec{
+			BaseLayout: base, Platforms: []string{"linux/amd64"}, Layers: []image.Source{image.Files{"service": []byte{byte(i)}}},
+		}, filepath.Join(t.TempDir(), "layout"), nil)
+		require.NoError(t, err)
+		jobs = append(jobs, image.PushJob{Layout: l, Refs: []string{fmt.Sprintf("%s/service%d:1", reg.Host(), i)}})
+	}
+	jobs = append(jobs, image.PushJob{Layout: base, Refs: []string{"NO reference"}}, image.PushJob{})
+	c := client(t, nil)
+	results, err := c.PushAll(t.Context(), jobs, nil)
+	require.ErrorIs(t, err, image.ErrInvalid)
+	assert.ErrorContains(t, err, "NO reference")
+	require.Len(t, results, 13)
+	uploads := map[string]int{}
+	for i, p := range results[:11] {
+		require.NotNil(t, p, i)
+		for _, b := range p.Blobs {
+			if b.Status == image.BlobUploaded {
+				uploads[b.Digest]++
+			}
+		}
+	}
+	assert.Nil(t, results[11])
+	assert.Nil(t, results[12])
+	for digest, n := range uploads {
+		assert.Equal(t, 1, n, "%s is sent once", digest)
+	}
+
+	// When everything is there, one HEAD for each image is all.
+	reg.ResetRequests()
+	_, err = client(t, nil).PushAll(t.Context(), jobs[:11], nil)
+	require.NoError(t, err)
+	heads := 0
+	for _, r := range reg.Requests() {
+		assert.Equal(t, http.MethodHead, r.Method)
+		heads++
+	}
+	assert.Equal(t, 11, heads)
 }

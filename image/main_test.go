@@ -33,7 +33,10 @@ func help(ctx context.Context, op string, args []string) error {
 	}
 	switch op {
 	case "build": // directory, layout
-		_, err = image.Build(ctx, image.Spec{Layers: []image.Source{image.Dir(args[0])}}, args[1], nil)
+		l, err := image.Build(ctx, image.Spec{Layers: []image.Source{image.Dir(args[0])}, Platforms: []string{"linux/amd64"}}, args[1], nil)
+		if err == nil {
+			fmt.Println(l.Digest())
+		}
 		return err
 	case "build-push": // directory, layout, reference
 		l, err := image.Build(ctx, image.Spec{Layers: []image.Source{image.Dir(args[0])}}, args[1], nil)

@@ -61,19 +61,24 @@ func corpus(b *testing.B, size int) (dir, archive string) {
 // contest runs our operation and crane's in turn and reports the times, the ratio and our peak memory.
 func contest(b *testing.B, ours func(n int) *exec.Cmd, theirs func(n int) []*exec.Cmd) {
 	b.Helper()
-	var our, their time.Duration
+	var our, their, ourCPU, theirCPU time.Duration
 	var peak int64
 	n := 0
 	for b.Loop() {
 		n++
 		cmd := ours(n)
+		if n == 1 {
+			b.Logf("%s against %s", cmd, theirs(n)[0])
+		}
 		start := time.Now()
 		run(b, cmd)
 		our += time.Since(start)
+		ourCPU += cpu(cmd)
 		peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 		start = time.Now()
 		for _, cmd := range theirs(n) {
 			run(b, cmd)
+			theirCPU += cpu(cmd)
 		}
 		their += time.Since(start)
 	}
@@ -81,7 +86,12 @@ func contest(b *testing.B, ours func(n int) *exec.Cmd, theirs func(n int) []*exe
 	b.ReportMetric(our.Seconds()/float64(n), "s-waybill")
 	b.ReportMetric(their.Seconds()/float64(n), "s-crane")
 	b.ReportMetric(our.Seconds()/their.Seconds(), "ratio")
+	b.ReportMetric(ourCPU.Seconds()/theirCPU.Seconds(), "cpu-ratio") // tells the same on a busy machine
 	b.ReportMetric(float64(peak)/1024, "MB-peak")
+}
+
+func cpu(cmd *exec.Cmd) time.Duration {
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 func run(b *testing.B, cmd *exec.Cmd) {
@@ -101,7 +111,6 @@ func self(b *testing.B, op string, args ...string) *exec.Cmd {
 func crane(b *testing.B, args ...string) *exec.Cmd {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), testbed.Require(b, testbed.Crane).Path, args...)
-	b.Logf("%s", strings.Join(cmd.Args, " "))
 	return cmd
 }
 

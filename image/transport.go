@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -46,7 +47,8 @@ type request struct {
 	scopes []string
 	body   func() (io.ReadCloser, error) // called again for each try, as a body can be read once
 	size   int64
-	ok     []int // statuses that are no error
+	moved  func(n int64) // told how many bytes of the body have gone; may be nil
+	ok     []int         // statuses that are no error
 }
 
 // reply is an answer without its body.
@@ -244,14 +246,17 @@ func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, author
 			dog.stop()
 			return nil, err
 		}
-		req.Body, req.ContentLength = &watched{body, dog}, r.size
+		req.ContentLength = r.size // no GetBody: trying again is our own job, with a body that is watched
+		if f, ok := body.(*os.File); ok {
+			// A file goes as it is, so that the kernel can copy it to the connection by itself.
+			req.Body = f
+			defer dog.sample(f, r.moved)()
+		} else {
+			req.Body = &watched{ReadCloser: body, dog: dog, moved: r.moved}
+		}
 		if r.size == 0 {
 			_ = body.Close()
 			req.Body = http.NoBody
-		}
-		req.GetBody = func() (io.ReadCloser, error) {
-			b, err := r.body()
-			return &watched{b, dog}, err
 		}
 	}
 	resp, err := h.client.http.Do(req)
@@ -260,7 +265,7 @@ func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, author
 		dog.stop()
 		return nil, err
 	}
-	resp.Body = &watched{resp.Body, dog.ending()}
+	resp.Body = &watched{ReadCloser: resp.Body, dog: dog, ends: true}
 	return resp, nil
 }
 
@@ -345,7 +350,6 @@ type dog struct {
 	timer  *time.Timer
 	after  time.Duration
 	cancel context.CancelCauseFunc
-	last   bool
 }
 
 var errStalled = errors.New("not a byte moved for the stall timeout")
@@ -364,28 +368,65 @@ func (d *dog) stop() {
 	d.cancel(nil)
 }
 
-// ending is the dog for the last body of an exchange, which stops it when it is closed.
-func (d *dog) ending() *dog {
-	return &dog{timer: d.timer, after: d.after, cancel: d.cancel, last: true}
+// sample watches a file that is being sent by its position, until the returned function is called.
+func (d *dog) sample(f *os.File, moved func(int64)) (stop func()) {
+	end, done := make(chan struct{}), make(chan struct{})
+	start, _ := f.Seek(0, io.SeekCurrent)
+	go func() {
+		defer close(done)
+		last := start
+		tick := time.NewTicker(min(100*time.Millisecond, d.after/4))
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+			at, err := f.Seek(0, io.SeekCurrent)
+			if err != nil {
+				<-end // closed: all of it has gone, the answer is due
+				return
+			}
+			if at == last {
+				continue
+			}
+			last = at
+			d.moved()
+			if moved != nil {
+				moved(at - start)
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-done
+	}
 }
 
 // watched is a body under a dog's eyes.
 type watched struct {
 	io.ReadCloser
-	dog *dog
+	dog   *dog
+	ends  bool // with this body the exchange ends, and the dog may go
+	n     int64
+	moved func(int64)
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	if n > 0 {
 		w.dog.moved()
+		if w.n += int64(n); w.moved != nil {
+			w.moved(w.n)
+		}
 	}
 	return n, err
 }
 
 func (w *watched) Close() error {
 	err := w.ReadCloser.Close()
-	if w.dog.last {
+	if w.ends {
 		w.dog.stop()
 	}
 	return err

@@ -182,8 +182,9 @@ func (u *upload) patch(ctx context.Context) error {
 			"Content-Range": {fmt.Sprintf("%d-%d", u.sent, u.desc.Size-1)},
 		},
 		scopes: []string{u.repo.scope},
-		body:   u.body(ctx, u.sent),
+		body:   u.body(ctx),
 		size:   rest,
+		moved:  u.report,
 		ok:     []int{http.StatusAccepted},
 	})
 	if err != nil {
@@ -208,8 +209,9 @@ func (u *upload) put(ctx context.Context) error {
 		url:    &target,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 		scopes: []string{u.repo.scope},
-		body:   u.body(ctx, u.sent),
+		body:   u.body(ctx),
 		size:   u.desc.Size - u.sent,
+		moved:  u.report,
 		ok:     []int{http.StatusCreated},
 	})
 	if err != nil {
@@ -218,32 +220,19 @@ func (u *upload) put(ctx context.Context) error {
 	if got := resp.header.Get("Docker-Content-Digest"); got != "" && got != u.desc.Digest.String() {
 		return fail(ErrDigest, "sent blob %s, the registry stored %.80q", u.desc.Digest, got)
 	}
+	u.report(u.desc.Size - u.sent)
 	return nil
 }
 
-func (u *upload) body(ctx context.Context, offset int64) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		r, err := u.from.blob(ctx, u.desc, offset)
-		if err != nil {
-			return nil, err
-		}
-		return &counted{ReadCloser: r, at: offset, moved: u.moved}, nil
-	}
+func (u *upload) body(ctx context.Context) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return u.from.blob(ctx, u.desc, u.sent) }
 }
 
-// counted reports how far a body has been read.
-type counted struct {
-	io.ReadCloser
-	at    int64
-	moved func(int64)
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.ReadCloser.Read(p)
-	if c.at += int64(n); n > 0 && c.moved != nil {
-		c.moved(c.at)
+// report says how far the blob has got when n bytes of a body have gone.
+func (u *upload) report(n int64) {
+	if u.moved != nil {
+		u.moved(u.sent + n)
 	}
-	return n, err
 }
 
 // putManifest sends a manifest byte for byte, under a tag or its digest.

@@ -27,10 +27,10 @@ import (
 )
 
 const (
-	format      = "Go cover profile"
-	maxBlocks   = 10_000_000
-	maxLines    = 10_000_000 // that blocks of a profile may name, summed up
-	maxBlockLen = 1_000_000  // lines of one block
+	format    = "Go cover profile"
+	maxBlocks = 10_000_000
+	maxLine   = 200_000   // of a file
+	maxLines  = 5_000_000 // of all files
 )
 
 // Read reads a profile. The report has coverage and no runs. o may be nil.
@@ -153,8 +153,11 @@ func parseBlock(text string) (name string, s span, c counts, err error) {
 	if !ok || !position(start, &s.startLine, &s.startColumn) || !position(end, &s.endLine, &s.endColumn) {
 		return "", s, c, bad
 	}
-	if s.endLine < s.startLine || s.endLine-s.startLine > maxBlockLen {
-		return "", s, c, errors.New("a block that ends before it starts, or is longer than a million lines")
+	if s.endLine < s.startLine {
+		return "", s, c, errors.New("a block that ends before it starts")
+	}
+	if s.endLine > maxLine {
+		return "", s, c, &input.CapError{Cap: "lines in a file", Limit: maxLine}
 	}
 	if c.statements, err = strconv.Atoi(fields[1]); err != nil || c.statements < 0 || c.statements > 1<<30 {
 		return "", s, c, bad
@@ -194,12 +197,12 @@ func (p *profile) coverage(mod string) (*report.Coverage, error) {
 			if c.statements == 0 {
 				continue
 			}
-			if lines += s.endLine - s.startLine + 1; lines > maxLines {
-				return nil, &input.CapError{Cap: "lines of blocks", Limit: maxLines}
-			}
 			for n := s.startLine; n <= s.endLine; n++ {
 				hits[n] = max(hits[n], c.hits)
 			}
+		}
+		if lines += len(hits); lines > maxLines {
+			return nil, &input.CapError{Cap: "lines", Limit: maxLines}
 		}
 		for n, h := range hits {
 			fc.Lines = append(fc.Lines, report.LineCoverage{Number: n, Hits: h})

@@ -17,6 +17,15 @@ func servers() map[string]func(tb testbed.TB) string {
 	return map[string]func(tb testbed.TB) string{
 		"registry": func(tb testbed.TB) string { return testbed.Registry(tb) },
 		"git":      func(tb testbed.TB) string { return testbed.GitHTTP(tb, nil).Init("repo.git") },
+		"kubernetes": func(tb testbed.TB) string {
+			return "export KUBECONFIG=" + testbed.Kubernetes(tb).Kubeconfig
+		},
+		"argocd": func(tb testbed.TB) string {
+			shop := testbed.NewShop(tb, "shop")
+			a := testbed.ArgoCD(tb, testbed.ArgoCD33)
+			a.Application("shop", shop.URL, "shop", false)
+			return fmt.Sprintf("server %s, application shop of %s\nexport KUBECONFIG=%s ARGOCD_AUTH_TOKEN=%s", a.Server, shop.URL, a.Kubeconfig, a.APIKey)
+		},
 	}
 }
 

@@ -1,0 +1,112 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Shop is a repository, served over HTTP, with a Deployment called shop for each application that deploys it:
+// APPLICATION/shop.yaml on the branch main.
+type Shop struct {
+	URL  string
+	work string
+	git  string
+}
+
+// NewShop makes the repository with a first commit.
+func NewShop(tb TB, apps ...string) *Shop {
+	tb.Helper()
+	server := GitHTTP(tb, nil)
+	s := &Shop{URL: server.Init("shop.git"), work: filepath.Join(tb.TempDir(), "work"), git: Debian(tb, "git", "git")}
+	ctx := tb.Context()
+	if _, err := s.run(ctx, "", "clone", "-q", s.URL, s.work); err != nil {
+		tb.Fatalf("testbed: %v", err)
+	}
+	for _, app := range apps {
+		if _, err := s.Commit(ctx, app, "registry.example.com/shop:first", true); err != nil {
+			tb.Fatalf("testbed: %v", err)
+		}
+	}
+	return s
+}
+
+// Commit writes and pushes an application's Deployment and returns the commit. The pods of one that is not
+// healthy find no node, and the Deployment gives up after three seconds.
+func (s *Shop) Commit(ctx context.Context, app, image string, healthy bool) (string, error) {
+	if _, err := s.run(ctx, s.work, "fetch", "-q"); err != nil {
+		return "", err
+	}
+	if _, err := s.run(ctx, s.work, "rev-parse", "-q", "--verify", "origin/main"); err == nil {
+		if _, err := s.run(ctx, s.work, "reset", "-q", "--hard", "origin/main"); err != nil {
+			return "", err
+		}
+	}
+	selector := "{}"
+	if !healthy {
+		selector = `{example.com/no-such-node: "yes"}`
+	}
+	dir := filepath.Join(s.work, app)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	manifest := fmt.Sprintf(`apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+spec:
+  replicas: 1
+  progressDeadlineSeconds: 3
+  selector:
+    matchLabels: {app: shop}
+  template:
+    metadata:
+      labels: {app: shop}
+    spec:
+      nodeSelector: %s
+      containers:
+        - name: shop
+          image: %s
+`, selector, image)
+	if err := os.WriteFile(filepath.Join(dir, "shop.yaml"), []byte(manifest), 0o600); err != nil {
+		return "", err
+	}
+	for _, args := range [][]string{
+		{"add", "-A"},
+		{"-c", "user.name=testbed", "-c", "user.email=testbed@example.com", "commit", "-q", "--allow-empty", "-m", app + ": " + image},
+		{"push", "-q", "origin", "HEAD:main"},
+	} {
+		if _, err := s.run(ctx, s.work, args...); err != nil {
+			return "", err
+		}
+	}
+	return s.run(ctx, s.work, "rev-parse", "HEAD")
+}
+
+// Descends reports whether rev has ancestor among its ancestors.
+func (s *Shop) Descends(ctx context.Context, ancestor, rev string) (bool, error) {
+	if _, err := s.run(ctx, s.work, "fetch", "-q"); err != nil {
+		return false, err
+	}
+	_, err := s.run(ctx, s.work, "merge-base", "--is-ancestor", ancestor, rev)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (s *Shop) run(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.git, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null")
+	out, err := cmd.CombinedOutput()
+	text := strings.TrimSpace(string(out))
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w: %s", args[0], err, text)
+	}
+	return text, nil
+}

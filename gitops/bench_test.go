@@ -28,13 +28,13 @@ import (
 //	go test -tags integration -run '^$' -bench Bump -benchtime 5x ./gitops
 var benchHistory = gitopstest.History{Files: 10_000, Commits: 50_000}
 
-// large makes the large repository once per process and copies it for each benchmark.
+// large makes the large repository once per process, in a place the first run leaves for the next.
 var large = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "waybill-bench")
-	if err != nil {
-		return "", err
+	bare := filepath.Join(os.TempDir(), fmt.Sprintf("waybill-bench-%d-%d.git", benchHistory.Files, benchHistory.Commits))
+	if err := exec.Command("git", "-C", bare, "rev-parse", "main").Run(); err == nil {
+		return bare, nil
 	}
-	bare := filepath.Join(dir, "large.git")
+	_ = os.RemoveAll(bare)
 	if out, err := exec.Command("git", "init", "-q", "--bare", "--initial-branch=main", bare).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
@@ -53,14 +53,6 @@ var large = sync.OnceValues(func() (string, error) {
 	}
 	return bare, err
 })
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if bare, err := large(); err == nil && strings.Contains(bare, "waybill-bench") {
-		_ = os.RemoveAll(filepath.Dir(bare))
-	}
-	os.Exit(code)
-}
 
 // serveLarge serves a copy of the large repository, each reply late by that much.
 func serveLarge(b *testing.B, latency time.Duration) string {

@@ -51,18 +51,18 @@ type BumpOptions struct {
 type Commit struct {
 	// Revision is the full hash of the commit that holds the images as asked: the new commit or, when there
 	// was nothing to do, the head of the branch as it was read. With Superseded it is that head too.
-	Revision string
-	Parent   string // head of the branch the edit was made on
-	Branch   string // without "refs/heads/"
-	Changes  []manifest.Change
-	Attempts int
+	Revision string            `json:"revision"`
+	Parent   string            `json:"parent"` // head of the branch the edit was made on
+	Branch   string            `json:"branch"` // without "refs/heads/"
+	Changes  []manifest.Change `json:"changes"`
+	Attempts int               `json:"attempts"` // 1 if nobody else pushed first
 
-	Noop       bool              // everything was as asked already; nothing was pushed
-	Superseded []manifest.Change // changes not made because a newer tag stands there; nothing was pushed
-	Skipped    []string          // files that are no YAML but templates, and were left alone
+	Noop       bool              `json:"noop"`                 // everything was as asked already; nothing was pushed
+	Superseded []manifest.Change `json:"superseded,omitempty"` // not made, as a newer tag stands there; nothing was pushed
+	Skipped    []string          `json:"skipped,omitempty"`    // files that are no YAML but templates, and were left alone
 
-	DryRun bool
-	Diff   string // unified diff, with DryRun only
+	DryRun bool   `json:"dryRun,omitempty"` // nothing was pushed, and Revision is the commit that would have been
+	Diff   string `json:"diff,omitempty"`   // unified diff, with DryRun only
 }
 
 // bump is a Bump call, read and checked.
@@ -316,6 +316,9 @@ func (b *bump) edit(s *snapshot, done *Commit) (map[string][]byte, error) {
 	err = editor.Check()
 	if errors.Is(err, manifest.ErrNotFound) {
 		err = b.explain(s, err)
+	}
+	if err != nil && len(s.files) == 0 {
+		err = fmt.Errorf("no file matches %q: %w", b.o.Paths, err)
 	}
 	if err != nil {
 		return nil, &fault{ErrEdit, err}

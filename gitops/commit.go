@@ -91,8 +91,8 @@ func (b *bump) message(branch string, changes []manifest.Change) (string, error)
 		return "", faultf(ErrOptions, "Message: %w", err)
 	}
 	body := strings.TrimSpace(strings.ReplaceAll(text.String(), "\r\n", "\n"))
-	if body == "" {
-		return "", faultf(ErrOptions, "Message: it is empty")
+	if body == "" || strings.Contains(body, "\x00") {
+		return "", faultf(ErrOptions, "Message: it is empty or holds a zero byte")
 	}
 	text.Reset()
 	text.WriteString(body + "\n\n")

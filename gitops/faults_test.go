@@ -197,7 +197,7 @@ func TestNew_errors(t *testing.T) {
 	}{
 		"empty":            {"", gitops.Options{}, "url"},
 		"scheme":           {"file:///x", gitops.Options{}, `scheme "file"`},
-		"userinfo":         {"https://me:s3cret@host/x", gitops.Options{}, "use Token"},
+		"userinfo":         {"https://me:s3cret@host/x", gitops.Options{}, "use Token and User"},
 		"query":            {"https://host/x?token=s3cret", gitops.Options{}, "query"},
 		"plain http":       {"http://host/x", gitops.Options{}, "AllowInsecureHTTP"},
 		"option as host":   {"ssh://-oProxyCommand=x/y", gitops.Options{SSHKey: secret, KnownHosts: []byte("x")}, "dash"},

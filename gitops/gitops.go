@@ -1,6 +1,7 @@
 package gitops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ type Options struct {
 	// change while the program runs. An empty token is sent as none.
 	Token func(ctx context.Context) (string, error)
 
-	// User goes with Token. Empty means "git", which GitHub, GitLab and Azure DevOps take with any token.
+	// User goes with Token. Empty means the one in the URL, if any, or else "git", which GitHub, GitLab and
+	// Azure DevOps take with any token.
 	User string
 
 	// SSHKey returns a private key in PEM or OpenSSH form, without passphrase, for ssh.
@@ -71,7 +73,7 @@ type Repo struct {
 type endpoint struct {
 	scheme string // http, https, ssh
 	host   string // with port, if one is given
-	user   string // ssh
+	user   string // from the URL, if it names one
 	path   string
 	url    string // http, https
 }
@@ -124,9 +126,7 @@ func New(rawURL string, o *Options) (*Repo, error) {
 	if len(errs) > 0 {
 		return nil, &Error{Op: "open", Repo: r.name, Kind: ErrOptions, Err: errors.Join(errs...)}
 	}
-	if r.o.User == "" {
-		r.o.User = "git"
-	}
+	r.o.User = cmp.Or(r.o.User, r.endpoint.user, "git")
 	if r.o.Timeout == 0 {
 		r.o.Timeout = 2 * time.Minute
 	}
@@ -167,22 +167,29 @@ func parseEndpoint(raw string) (endpoint, error) {
 	}
 	switch u.Scheme {
 	case "ssh":
-		if _, set := u.User.Password(); set {
+		if hasPassword(u) {
 			return endpoint{}, errors.New("a password in the URL; use SSHKey")
 		}
 		return sshEndpoint(u.User.Username(), u.Host, u.Path)
 	case "http", "https":
 		switch {
-		case u.User != nil:
-			return endpoint{}, errors.New("credentials in the URL; use Token and User")
+		case hasPassword(u):
+			return endpoint{}, errors.New("a password in the URL; use Token and User")
 		case u.Host == "" || strings.Trim(u.Path, "/") == "":
 			return endpoint{}, errors.New("no host or no path")
 		case u.RawQuery != "" || u.Fragment != "":
 			return endpoint{}, errors.New("a query or fragment")
 		}
-		return endpoint{scheme: u.Scheme, host: u.Host, url: strings.TrimSuffix(u.String(), "/")}, nil
+		user := u.User.Username() // Azure DevOps shows clone URLs with one
+		u.User = nil
+		return endpoint{scheme: u.Scheme, host: u.Host, user: user, url: strings.TrimSuffix(u.String(), "/")}, nil
 	}
 	return endpoint{}, fmt.Errorf("scheme %q; want https, http or ssh", u.Scheme)
+}
+
+func hasPassword(u *url.URL) bool {
+	_, set := u.User.Password()
+	return set
 }
 
 func sshEndpoint(user, host, p string) (endpoint, error) {

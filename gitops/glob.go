@@ -10,12 +10,15 @@ import (
 // globs selects files of a tree. Each is split at its slashes. None at all select every YAML and JSON file.
 type globs [][]string
 
+// maxStars bounds the "**" of a pattern: each multiplies the ways to match it.
+const maxStars = 4
+
 // parseGlobs checks patterns: slash-separated, relative, each part as in [path.Match], or "**" for any number
 // of directories.
 func parseGlobs(patterns []string) (globs, error) {
 	var g globs
 	for _, p := range patterns {
-		parts := strings.Split(p, "/")
+		parts := slices.CompactFunc(strings.Split(p, "/"), func(a, b string) bool { return a == "**" && b == "**" })
 		for _, part := range parts {
 			switch {
 			case part == "", part == ".", part == "..", strings.EqualFold(part, ".git"), strings.ContainsAny(part, "\\\x00"):
@@ -26,6 +29,9 @@ func parseGlobs(patterns []string) (globs, error) {
 			if _, err := path.Match(part, ""); err != nil {
 				return nil, fmt.Errorf("path %q: %w", p, err)
 			}
+		}
+		if strings.Count(p, "**") > maxStars {
+			return nil, fmt.Errorf("path %q: more than %d times **", p, maxStars)
 		}
 		g = append(g, parts)
 	}

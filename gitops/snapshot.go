@@ -138,10 +138,15 @@ func (s *snapshot) remember(made *gitobj.Store) *gitobj.Store {
 	return known
 }
 
+// maxEntries bounds the entries of all trees looked into. A few trees that hold each other many times over can
+// stand for more files than there is memory.
+const maxEntries = 5_000_000
+
 // list collects the selected files and returns the trees that are missing for that.
 func (s *snapshot) list(g globs) (missing []plumbing.Hash, err error) {
 	s.files, s.visited = nil, nil
 	seen := map[plumbing.Hash]bool{}
+	entries := 0
 	var visit func(h plumbing.Hash, dir string) error
 	visit = func(h plumbing.Hash, dir string) error {
 		if !s.objs.Has(h) {
@@ -159,6 +164,9 @@ func (s *snapshot) list(g globs) (missing []plumbing.Hash, err error) {
 			return &fault{ErrProtocol, err}
 		}
 		s.visited = append(s.visited, h)
+		if entries += len(t.Entries); entries > maxEntries {
+			return faultf(ErrTooLarge, "more than %d files and directories", maxEntries)
+		}
 		for _, e := range t.Entries {
 			name := dir + e.Name
 			switch e.Mode {

@@ -96,6 +96,17 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// Reset points a branch at a commit, as a forced push does. It reports whether the repository has that commit.
+func (r *Repository) Reset(branch, revision string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, err := r.resolve(revision)
+	if err == nil {
+		r.refs["refs/heads/"+branch] = h
+	}
+	return err == nil
+}
+
 // Branches returns the branches and their heads.
 func (r *Repository) Branches() map[string]string {
 	r.mu.Lock()

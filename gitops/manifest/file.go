@@ -21,11 +21,11 @@ func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err erro
 	fail := func(kind, err error) ([]byte, []Change, error) {
 		return nil, nil, &Error{Op: "set", File: name, Kind: kind, Err: err}
 	}
-	if len(in) > e.o.MaxBytes {
-		return fail(ErrTooLarge, fmt.Errorf("%d bytes; the cap MaxBytes is %d", len(in), e.o.MaxBytes))
-	}
 	if e.o.SkipUnrelated && !e.related(in) {
 		return in, nil, nil
+	}
+	if len(in) > e.o.MaxBytes {
+		return fail(ErrTooLarge, fmt.Errorf("%d bytes; the cap MaxBytes is %d", len(in), e.o.MaxBytes))
 	}
 	if bytes.HasPrefix(in, []byte("\xff\xfe")) || bytes.HasPrefix(in, []byte("\xfe\xff")) {
 		return fail(ErrUnsupported, errors.New("UTF-16; save it as UTF-8"))

@@ -31,7 +31,8 @@ type delta struct {
 	data       []byte
 }
 
-// Unpack reads a pack and adds its objects. Sizes are counted before anything is inflated.
+// Unpack reads a pack and adds its objects. Sizes are counted before anything is inflated. The sum at the end is
+// not looked at: every object is known by its own hash.
 func (s *Store) Unpack(r io.Reader) error {
 	limited := &io.LimitedReader{R: r, N: s.limit + 1}
 	scanner := packfile.NewScanner(limited)

@@ -2,16 +2,46 @@
 // it with yesterday's, suppress what was accepted, gate on it, write it.
 //
 // A [Report] fits in memory; a [File] is a SARIF file of any size. Both are a [Source], and everything here
-// works on sources, so nothing needs to know which it has. The readers of other formats are in report/format,
-// the writers of HTML, Markdown, JUnit, GitLab and CI systems in the packages beside it.
+// takes and returns sources, so nothing needs to know which it has:
 //
-// The interchange format is SARIF 2.1.0 (OASIS standard, with Errata 01). Members this package does not know
-// survive reading and writing.
+//	now → [Join] → [Dedupe] → [Compare] with before → [Suppress] → [Policy.Gate], [Summarize], [Trim], [WriteSARIF], [WriteCSV], [WriteJSONLines]
+//
+// The readers of other formats are in report/format, the writers of HTML, Markdown, JUnit, Cobertura, GitLab
+// and CI systems in the packages beside it. The interchange format is SARIF 2.1.0 (OASIS standard with Errata
+// 01); members this package does not know survive reading and writing. [LintSARIF] says what is wrong with a
+// SARIF file, why GitHub would refuse it, and why the Scans tab of Azure Pipelines would be empty.
+//
+// # Fail closed
+//
+// A tool that broke, was cut short or wrote no list of results is not a tool that found nothing. Reading its
+// report succeeds, [Run].Status says so, and [Policy.Gate] fails. A file that is empty or truncated is an
+// error. Results that make no sense are findings all the same, and counted in Head.Unplaced. Findings whose
+// severity nobody knows are meant by every policy. Joining findings never makes them milder.
+//
+// # Severity
+//
+// One scale for all tools; [Finding].SeverityFrom says by which rule it was found. In this order: a number
+// (security-severity, a CVSS score; the bands of CVSS 3 and GitHub), a word, a CVSS vector of version 2 or 3,
+// the level. A secret that nobody graded is high. A result of kind pass, notApplicable or informational is
+// info.
 //
 // # Secrets
 //
 // A finding about a secret never holds the secret: readers pass it to [Finding.SetSecret], which masks it in
-// every text of the finding and keeps, when the caller gave a key, an HMAC to know it again.
+// every text of the finding and keeps, when the caller gave a key, an HMAC to know it again. In SARIF the
+// secret is what the tool quotes as the text of the region; it is masked in the whole result, and what
+// gitleaks writes about the author of a commit is left out. Names and passwords in web addresses are masked
+// everywhere.
+//
+// # Size and speed
+//
+// Findings of a file stream: read, cut, decoded on all processors, yielded in order. What stays in memory
+// is the description of the runs (rules, paths of artifacts), 16 bytes for each finding of the run that is
+// being read, and 16 to 32 bytes for each finding where two reports are held against each other ([Dedupe],
+// [Compare]). A single part of a log (a result, the tool with its rules) is capped by Options.MaxValueBytes,
+// nesting by 10,000, a report read into memory by Options.MaxBytes.
+//
+// # BENCHMARKS
 //
 // # Errors
 //

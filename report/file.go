@@ -150,10 +150,19 @@ func checked(ctx context.Context, s Source) iter.Seq2[Finding, error] {
 	}
 }
 
-func (r *Report) ofRun(ctx context.Context, i int, _ needs) iter.Seq2[Finding, error] {
+func (r *Report) ofRun(ctx context.Context, run int, _ needs) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
-		for f, err := range r.All(ctx) {
-			if (err != nil || f.Run == i) && !yield(f, err) {
+		runs := max(1, len(r.Runs))
+		for i := range r.Findings {
+			f := &r.Findings[i]
+			switch {
+			case f.Run < 0 || f.Run >= runs:
+				yield(Finding{}, errNoRun(i))
+				return
+			case i%1024 == 0 && ctx.Err() != nil:
+				yield(Finding{}, &Error{Op: "read", Err: context.Cause(ctx)})
+				return
+			case f.Run == run && !yield(*f, nil):
 				return
 			}
 		}

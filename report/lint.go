@@ -264,17 +264,17 @@ func (l *linter) object(v []byte, t *objectType, at *place, run *sarifRun) {
 		l.wrongType(v, "an object", at)
 		return
 	}
-	var seen []string
+	seen := map[string]bool{}
 	for name, e := range rawjson.Members(v) {
 		n := rawjson.Name(name)
-		if slices.Contains(seen, n) {
+		if seen[n] {
 			l.add("schema/repeated", LevelError, at.member(n), "the member is there more than once")
 		}
-		seen = append(seen, n)
+		seen[n] = true
 		l.value(e, t.members[n], at.member(n), run)
 	}
 	for _, n := range t.required {
-		if !slices.Contains(seen, n) {
+		if !seen[n] {
 			l.add("schema/required", LevelError, at, "%s is missing", n)
 		}
 	}

@@ -187,13 +187,19 @@ func describeRules(r *Report) {
 	}
 }
 
+// maxListed caps the lists of a finding; a longer one is an attack.
+const maxListed = 1000
+
 // cleanList applies clean to each element and drops what it refuses and what came before.
 func cleanList(list []string, clean func(string) (string, bool)) []string {
 	if len(list) == 0 {
 		return nil
 	}
-	out := make([]string, 0, len(list))
+	out := make([]string, 0, min(len(list), maxListed))
 	for _, s := range list {
+		if len(out) == maxListed {
+			break
+		}
 		if s, ok := clean(s); ok && !slices.Contains(out, s) {
 			out = append(out, s)
 		}
@@ -239,6 +245,9 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // cleanCWE says that a list is as ParseCWE would leave it.
 func cleanCWE(list []string) bool {
+	if len(list) > maxListed {
+		return false
+	}
 	for i, s := range list {
 		digits, ok := strings.CutPrefix(s, "CWE-")
 		if !ok || digits == "" || digits[0] == '0' || leadingDigits(digits) != digits || slices.Contains(list[:i], s) {

@@ -327,7 +327,7 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
 		case "security-severity":
 			f.Score, f.Severity = securitySeverity(value)
 			f.SeverityFrom = "score"
-			if f.Score == 0 {
+			if f.Score == 0 && f.Severity != SeverityInfo {
 				f.SeverityFrom = "word"
 			}
 		case "severity", "problem.severity", "issue_severity":
@@ -353,10 +353,16 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
 			f.CWE = append(slices.Clip(f.CWE), list...)
 		}
 	}
+	trivy, trivySays := run.trivySeverity(f.Message)
 	switch {
 	case f.Severity != SeverityUnknown:
 	case f.Kind != KindFail && f.Kind != KindOpen && f.Kind != KindReview:
 		f.Severity, f.SeverityFrom = SeverityInfo, "kind"
+	case trivySays:
+		f.Severity, f.SeverityFrom = trivy, "word"
+		if rule != nil && rule.Severity == trivy {
+			f.Score = rule.Score
+		}
 	case word != SeverityUnknown:
 		f.Severity, f.SeverityFrom = word, "word"
 	case rule != nil && rule.Score > 0:
@@ -431,6 +437,20 @@ func (f *Finding) pkg() *Package {
 		f.Package = &Package{}
 	}
 	return f.Package
+}
+
+// trivySeverity reads the severity in a message of Trivy. Its rules do not tell: a rule has the severity of the
+// last package that it was said of, and 0.0, which is harmless elsewhere, stands for unknown.
+func (run *sarifRun) trivySeverity(message string) (s Severity, ok bool) {
+	if run.head.Tool != "Trivy" {
+		return SeverityUnknown, false
+	}
+	for line := range strings.Lines(message) {
+		if word, ok := strings.CutPrefix(strings.TrimSpace(line), "Severity: "); ok {
+			return ParseSeverity(word)
+		}
+	}
+	return SeverityUnknown, false
 }
 
 // trivyPackage reads the message of Trivy's SARIF, the only place where it names the package.

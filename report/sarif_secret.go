@@ -33,7 +33,8 @@ func (run *sarifRun) hide(v []byte, f *Finding, key []byte) []byte {
 		}
 		f.Fingerprints = fp
 	}
-	h := hider{mask: newMasker(secrets...)}
+	h := hider{all: len(secrets) > maxListed}
+	h.mask = newMasker(secrets[:min(len(secrets), maxListed)]...)
 	f.hide(h.mask)
 	f.Location.Snippet = h.snippet(f.Location.Snippet)
 	return h.value(nil, v, "")
@@ -114,7 +115,10 @@ func isAuthorData(name string) bool {
 }
 
 // hider masks a result, or with no known secret a part of a run that has secrets: then all quoted text.
-type hider struct{ mask masker }
+type hider struct {
+	mask masker
+	all  bool // too many secrets to look for each: every text is masked that is no name of a rule or place
+}
 
 // snippet masks a quoted text; one in which nothing was found to mask is masked as a whole.
 func (h hider) snippet(s string) string {
@@ -134,6 +138,9 @@ func (h hider) value(dst, v []byte, parent string) []byte {
 	case v[0] == '"':
 		s := rawjson.Text(v)
 		m := h.mask.apply(s)
+		if h.all && parent != "ruleId" && parent != "uri" && parent != "level" && parent != "kind" {
+			m = Mask
+		}
 		if parent == "snippet" || parent == "contents" {
 			m = h.snippet(s)
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -348,4 +349,39 @@ func TestWriteSARIF_sameBytes(t *testing.T) {
 	for range 3 {
 		assert.Equal(t, first, write(t, d))
 	}
+}
+
+// What Trivy writes of a package stands in the message, and there only.
+func TestReadSARIF_trivy(t *testing.T) {
+	message := func(pkg, severity string) string {
+		return `{"ruleId":"CVE-2099-1","ruleIndex":0,"level":"note","message":{"text":"Package: ` + pkg + `\nInstalled Version: 1.0\nVulnerability CVE-2099-1\nSeverity: ` + severity + `\nFixed Version: \nLink: [CVE](https://x.example)"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"library/app","uriBaseId":"ROOTPATH"},"region":{"startLine":1,"startColumn":1,"endLine":1,"endColumn":1}}}]}`
+	}
+	r := read(t, log(`{"tool":{"driver":{"name":"Trivy","rules":[{"id":"CVE-2099-1","properties":{"security-severity":"0.0","tags":["vulnerability","security","UNKNOWN"]}}]}},
+		"originalUriBaseIds":{"ROOTPATH":{"uri":"file:///"}},"properties":{"imageName":"app:1"},"results":[`+message("liba", "CRITICAL")+`,`+message("libb", "UNKNOWN")+`]}`), nil)
+	assert.Equal(t, "app:1", r.Runs[0].Target)
+	assert.Equal(t, report.SeverityCritical, r.Findings[0].Severity)
+	assert.Equal(t, &report.Package{Name: "liba", Installed: "1.0"}, r.Findings[0].Package)
+	assert.Equal(t, "library/app", r.Findings[0].Location.Path)
+	assert.Equal(t, report.SeverityUnknown, r.Findings[1].Severity)
+	assert.NotEqual(t, r.Findings[0].Identity, r.Findings[1].Identity)
+	v, err := report.Policy{Fail: []report.Clause{{Severity: report.SeverityHigh}}}.Gate(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, 2, v.Failing, "nobody said that the unknown one is harmless")
+}
+
+// No result is so large that reading it takes more than its share of time.
+func TestReadSARIF_hostileLists(t *testing.T) {
+	var cwe, snippets, members strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&cwe, `"CWE-%d",`, i+1)
+		fmt.Fprintf(&snippets, `{"physicalLocation":{"region":{"snippet":{"text":"secret%d"}}}},`, i)
+		fmt.Fprintf(&members, `"m%d":%d,`, i, i)
+	}
+	text := log(`{"tool":{"driver":{"name":"gitleaks"}},"results":[{"ruleId":"r","message":{"text":"secret59999"},"relatedLocations":[` + strings.TrimSuffix(snippets.String(), ",") +
+		`],"properties":{` + members.String() + `"cwe":[` + strings.TrimSuffix(cwe.String(), ",") + `]}}]}`)
+	start := time.Now()
+	out := write(t, read(t, text, nil))
+	lint(t, "a.sarif", text)
+	assert.Less(t, time.Since(start), 20*time.Second)
+	assert.NotContains(t, out, "secret59999")
 }

@@ -162,7 +162,7 @@ func Suppress(ctx context.Context, s Source, list *Suppressions, o *SuppressOpti
 	if soon == 0 {
 		soon = 14 * 24 * time.Hour
 	}
-	q := &suppressing{source: s, byRule: map[string][]*SuppressionEntry{}}
+	q := &suppressing{source: s, byIdentity: map[Identity][]*SuppressionEntry{}, byRule: map[string][]*SuppressionEntry{}, order: map[*SuppressionEntry]int{}}
 	var result Suppressed
 	for i := range list.Entries {
 		e := &list.Entries[i]
@@ -205,21 +205,23 @@ func (e *SuppressionEntry) expired(now time.Time) bool {
 
 type suppressing struct {
 	source Source
-	byRule map[string][]*SuppressionEntry // entries that name a rule
-	others []*SuppressionEntry
-	order  map[*SuppressionEntry]int
+	// Entries are looked up by the first of these that they have.
+	byIdentity map[Identity][]*SuppressionEntry
+	byRule     map[string][]*SuppressionEntry
+	others     []*SuppressionEntry
+	order      map[*SuppressionEntry]int
 }
 
 func (q *suppressing) add(e *SuppressionEntry) {
-	if q.order == nil {
-		q.order = map[*SuppressionEntry]int{}
-	}
 	q.order[e] = len(q.order)
-	if e.Rule != "" {
+	switch {
+	case e.Identity != "":
+		q.byIdentity[e.Identity] = append(q.byIdentity[e.Identity], e)
+	case e.Rule != "":
 		q.byRule[e.Rule] = append(q.byRule[e.Rule], e)
-		return
+	default:
+		q.others = append(q.others, e)
 	}
-	q.others = append(q.others, e)
 }
 
 // match returns the entry that decides about a finding: of OpenVEX statements the last, else the first.
@@ -236,6 +238,10 @@ func (q *suppressing) match(run *Run, f *Finding) *SuppressionEntry {
 				found = e // our own file has the last word
 			}
 		}
+	}
+	try(q.byIdentity[f.Identity])
+	if f.plain != f.Identity {
+		try(q.byIdentity[f.plain])
 	}
 	try(q.byRule[f.Rule])
 	for _, a := range f.Aliases {

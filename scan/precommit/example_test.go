@@ -27,7 +27,7 @@ func ExampleRun() {
 	}
 
 	out, err := precommit.Run(context.Background(), dir, &precommit.Options{Checks: []precommit.Check{
-		{Name: "no-to-do", Command: []string{"grep", "-L", "to do", "{files}"}},
+		{Name: "no-to-do", Command: []string{"sh", "-c", `! grep -n 'to do' "$@"`, "sh", "{files}"}},
 		{Name: "vet", Command: []string{"go", "vet", "./..."}, Files: []string{"*.go"}, WholeTree: true},
 	}})
 	if err != nil {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/waybill-dev/waybill/report"
+)
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	write("leaky/a.env", "key "+"AKIA"+"Q3ZL5XWT7MVN2KPB\n")
+	write("clean/a.env", "nothing\n")
+	write("module/go.mod", "module example.com/m\n\ngo 1.22\n")
+	write("module/m_test.go", "package m\n\nimport \"testing\"\n\nfunc TestM(t *testing.T) { t.Fatal() }\n")
+	write("mend/whitesource/policyRejectionSummary.json", `{"rejectingPolicies":[],"summary":{"totalRejectedLibraries":0}}`)
+	own := write("own.toml", "[[rules]]\nid = 'nothing'\nregex = '''nothing'''\n")
+	db := filepath.Dir(filepath.Dir(write("db/index/modules.json", "[]")))
+	write("db/index/db.json", `{"modified":"2026-01-02T03:04:05Z"}`)
+	write("db/index/vulns.json", "[]")
+	const sarif = `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results":[{"message":{"text":"m"},"ruleId":"R"}]}]}`
+	t.Chdir(dir)
+
+	for name, tc := range map[string]struct {
+		args     []string
+		code     int
+		status   string
+		findings int
+	}{
+		"secret":             {[]string{"-scanner", "gitleaks", "leaky"}, 0, "findings", 1},
+		"clean":              {[]string{"-scanner", "gitleaks", "dir:clean"}, 0, "clean", 0},
+		"configuration":      {[]string{"-scanner", "gitleaks", "-config", own, "clean"}, 0, "findings", 1},
+		"no repository":      {[]string{"-scanner", "gitleaks", "git:clean"}, 3, "failed", 0},
+		"not for it":         {[]string{"-scanner", "gitleaks", "image:web:1"}, 1, "skipped", 0},
+		"failed test":        {[]string{"-scanner", "unittests", "module"}, 0, "findings", 1},
+		"dependencies":       {[]string{"-scanner", "govulncheck", "-db", db, "module"}, 0, "clean", 0},
+		"no module":          {[]string{"-scanner", "govulncheck", "-db", db, "clean"}, 1, "skipped", 0},
+		"left by Mend":       {[]string{"-scanner", "mend", "mend"}, 0, "clean", 0},
+		"any command":        {[]string{"-scanner", "command", "clean", "--", "echo", sarif}, 0, "findings", 1},
+		"no such command":    {[]string{"-scanner", "command", "clean", "--", "no-such-tool"}, 3, "failed", 0},
+		"out of time":        {[]string{"-scanner", "command", "-timeout", "10ms", "clean", "--", "sleep", "60"}, 3, "failed", 0},
+		"no target":          {[]string{"-scanner", "gitleaks"}, 2, "", 0},
+		"no such target":     {[]string{"-scanner", "gitleaks", "gone"}, 2, "", 0},
+		"no such scanner":    {[]string{"-scanner", "nope", "clean"}, 2, "", 0},
+		"no command":         {[]string{"-scanner", "command", "clean"}, 2, "", 0},
+		"no server":          {[]string{"-scanner", "sonarqube", "clean"}, 2, "", 0},
+		"unknown flag":       {[]string{"-x"}, 2, "", 0},
+		"help":               {[]string{"-h"}, 0, "", 0},
+		"database not there": {[]string{"-scanner", "govulncheck", "-db", "gone", "module"}, 3, "failed", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out.sarif")
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), append([]string{"-o", out}, tc.args...), &stdout, &stderr)
+			require.Equal(t, tc.code, code, stderr.String())
+			if tc.status == "" {
+				assert.Empty(t, stdout.String())
+				assert.NoFileExists(t, out)
+				return
+			}
+			var got summary
+			require.NoError(t, json.Unmarshal(stdout.Bytes(), &got))
+			assert.Equal(t, tc.status, string(got.Status))
+			assert.Equal(t, tc.findings, got.Findings)
+			assert.Equal(t, tc.status == "failed" || tc.status == "skipped", got.Reason != "")
+
+			f, err := os.Open(out)
+			require.NoError(t, err)
+			defer f.Close()
+			r, err := report.ReadSARIF(t.Context(), f, nil)
+			if tc.status != "skipped" { // nothing was scanned, and so there is no run to read
+				require.NoError(t, err)
+				assert.Equal(t, tc.status == "failed", r.Runs[0].Status != report.StatusCompleted)
+			}
+		})
+	}
+}

@@ -1,7 +1,11 @@
 package cobertura_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,4 +29,23 @@ func TestRead_pathsBelowTheRoot(t *testing.T) {
 		require.NoError(t, in.Close())
 		assert.Equal(t, want, rep.Coverage.Files[0].Path)
 	}
+}
+
+func ExampleRead() {
+	rep, err := cobertura.Read(context.Background(), strings.NewReader(`<coverage line-rate="0.5"><packages><package name="cart"><classes>
+		<class name="Cart" filename="cart/cart.py"><lines><line number="3" hits="1"/><line number="4" hits="0"/></lines></class>
+	</classes></package></packages></coverage>`), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c := rep.Coverage.Counts()
+	fmt.Println(rep.Coverage.Files[0].Path, c.LinesCovered, "of", c.Lines)
+	// Output: cart/cart.py 1 of 2
+}
+
+func ExampleRead_truncated() {
+	_, err := cobertura.Read(context.Background(), strings.NewReader(`<coverage line-rate="0.5"><packages>`), nil)
+	fmt.Println(errors.Is(err, report.ErrTruncated))
+	// Output: true
 }

@@ -1,6 +1,9 @@
 package coverprofile_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,4 +53,24 @@ func TestRead_pathsByTheModule(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "cart/cart.go", rep.Coverage.Files[0].Path)
 	assert.Equal(t, "example.org/other/x.go", rep.Coverage.Files[1].Path)
+}
+
+func ExampleRead() {
+	rep, err := coverprofile.Read(context.Background(), strings.NewReader(`mode: set
+shop/cart/cart.go:3.21,5.3 2 1
+shop/cart/cart.go:7.21,8.3 1 0
+`), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c := rep.Coverage.Counts()
+	fmt.Println(c.StatementsCovered, "of", c.Statements, "statements,", c.Percent, "% of lines")
+	// Output: 2 of 3 statements, 60 % of lines
+}
+
+func ExampleRead_truncated() {
+	_, err := coverprofile.Read(context.Background(), strings.NewReader("mode: set\nshop/cart/cart.go:3.21,5."), nil)
+	fmt.Println(errors.Is(err, report.ErrTruncated))
+	// Output: true
 }

@@ -1,6 +1,9 @@
 package lcov_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,4 +37,25 @@ func TestRead_bad(t *testing.T) {
 			require.NotContains(t, err.Error(), strings.Repeat("x", 100))
 		})
 	}
+}
+
+func ExampleRead() {
+	rep, err := lcov.Read(context.Background(), strings.NewReader(`SF:web/app.js
+DA:1,1
+DA:2,0
+end_of_record
+`), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c := rep.Coverage.Counts()
+	fmt.Println(rep.Coverage.Files[0].Path, c.LinesCovered, "of", c.Lines)
+	// Output: web/app.js 1 of 2
+}
+
+func ExampleRead_truncated() {
+	_, err := lcov.Read(context.Background(), strings.NewReader("SF:web/app.js\nDA:1,1\n"), nil)
+	fmt.Println(errors.Is(err, report.ErrTruncated))
+	// Output: true
 }

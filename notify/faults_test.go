@@ -36,7 +36,8 @@ type httpFault struct {
 	attempts int
 	taken    int               // copies that people can read
 	check    func(error) error // nil: nothing more to check
-	within   time.Duration     // of the whole; default 10 s
+	slow     bool              // the channel's own timeout has to end it
+	within   time.Duration     // of the whole; default 30 s
 	ctx      func(context.Context) (context.Context, context.CancelFunc)
 }
 
@@ -130,11 +131,11 @@ func httpFaults() []httpFault {
 			name: "closed after the body, for good", faults: always5(notifytest.HTTPFault{Close: true}), kind: notify.ErrAmbiguous, attempts: 5,
 		},
 		{
-			name: "silent", faults: always5(notifytest.HTTPFault{Silent: true}), kind: notify.ErrAmbiguous, attempts: 5,
+			name: "silent", slow: true, faults: always5(notifytest.HTTPFault{Silent: true}), kind: notify.ErrAmbiguous, attempts: 5,
 			check: isA(context.DeadlineExceeded),
 		},
 		{
-			name: "a byte now and then", faults: always5(notifytest.HTTPFault{Drip: 5 * time.Millisecond}), kind: notify.ErrAmbiguous, attempts: 5,
+			name: "a byte now and then", slow: true, faults: always5(notifytest.HTTPFault{Drip: 5 * time.Millisecond}), kind: notify.ErrAmbiguous, attempts: 5,
 		},
 		{
 			name: "an answer without end", faults: always5(notifytest.HTTPFault{Status: 200, Body: strings.Repeat("x", 1<<20)}), kind: notify.ErrAmbiguous, attempts: 5,
@@ -161,7 +162,7 @@ func httpFaults() []httpFault {
 		},
 		{
 			name: "cancelled", faults: always5(notifytest.HTTPFault{Silent: true}), kind: notify.ErrAmbiguous, attempts: 1,
-			check: isA(context.Canceled), within: 2 * time.Second,
+			check: isA(context.Canceled), within: 4 * time.Second,
 			ctx: func(ctx context.Context) (context.Context, context.CancelFunc) {
 				ctx, cancel := context.WithCancel(ctx)
 				time.AfterFunc(20*time.Millisecond, cancel)
@@ -170,9 +171,9 @@ func httpFaults() []httpFault {
 		},
 		{
 			name: "deadline of the caller", faults: always5(notifytest.HTTPFault{Status: 503}), kind: notify.ErrUnavailable, attempts: 1,
-			check: isA(context.DeadlineExceeded), within: 2 * time.Second,
+			check: isA(context.DeadlineExceeded), within: 4 * time.Second,
 			ctx: func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(ctx, 40*time.Millisecond)
+				return context.WithTimeout(ctx, 5*time.Second)
 			},
 		},
 	}
@@ -203,7 +204,11 @@ func TestChannels_faults(t *testing.T) {
 	list := httpFaults()
 	cases := 0
 	for _, f := range list {
-		for _, c := range httpChannels(t, 100*time.Millisecond) {
+		timeout := 10 * time.Second
+		if f.slow {
+			timeout = 100 * time.Millisecond
+		}
+		for _, c := range httpChannels(t, timeout) {
 			if !strings.HasPrefix(c.name, f.only) {
 				continue
 			}
@@ -226,7 +231,7 @@ func TestChannels_faults(t *testing.T) {
 				results, err := fan.Send(ctx, fullMessage())
 				within := f.within
 				if within == 0 {
-					within = 10 * time.Second
+					within = 30 * time.Second
 				}
 				assert.Less(t, time.Since(start), within)
 				require.Len(t, results, 1)

@@ -145,6 +145,9 @@ func (m Message) Validate() error {
 	if m.Severity < SeverityInfo || m.Severity > SeverityCritical {
 		bad("Severity: %d is not a severity", int(m.Severity))
 	}
+	if year := m.Time.Year(); year < 0 || year > 9999 {
+		bad("Time: the year %d is not one of four digits", year)
+	}
 	for i, l := range m.Links {
 		oneLine(fmt.Sprintf("Links[%d].Text", i), l.Text)
 		if !validLink(l.URL) {

@@ -81,6 +81,7 @@ func check(address string) error {
 // trusted; behind one, names are resolved by it, so only literal addresses can be checked.
 func guard(t *http.Transport) http.RoundTripper {
 	t = t.Clone()
+	t.DisableKeepAlives = true // nobody could close the idle connections of a copy
 	g := &guarded{t: t, proxy: t.Proxy}
 	if t.Proxy != nil {
 		t.Proxy = func(r *http.Request) (*url.URL, error) { return viaProxy(r.Context()), nil }

@@ -206,7 +206,7 @@ func TestChannels_faults(t *testing.T) {
 	for _, f := range list {
 		timeout := 10 * time.Second
 		if f.slow {
-			timeout = 100 * time.Millisecond
+			timeout = 40 * time.Millisecond
 		}
 		for _, c := range httpChannels(t, timeout) {
 			if !strings.HasPrefix(c.name, f.only) {

@@ -17,7 +17,7 @@ func TestConformance_real(t *testing.T) {
 			v := testbed.StartVault(t, &testbed.VaultOptions{Storage: storage})
 			n := vaulttest.Conformance(t, &vaulttest.Backend{
 				Address: v.URL, RootToken: v.RootToken, HTTP: v.Client,
-				Seal: func(t *testing.T) { t.Helper(); v.Seal(t) }, Unseal: func(t *testing.T) { v.Unseal(t) },
+				Seal: func(t *testing.T) { t.Helper(); v.Seal(t) }, Unseal: func(t *testing.T) { t.Helper(); v.Unseal(t) },
 				Database: map[string]any{
 					"connection_url": "postgresql://{{username}}:{{password}}@" + pg.Addr + "/postgres?sslmode=disable",
 					"username":       pg.User, "password": pg.Password,

@@ -341,11 +341,12 @@ func (c *Client) tell(refs []secrets.Ref) {
 	}
 }
 
-// keepUp starts the keeper, or makes it look at the clock again.
+// keepUp starts the keeper once there is something to keep, or makes it look at the clock again.
 func (c *Client) keepUp() {
+	something := !c.nextDue().IsZero()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.keeping && !c.closed {
+	if something && !c.keeping && !c.closed {
 		c.keeping = true
 		c.running.Go(c.keep)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -42,9 +43,10 @@ func Leaks(text, value string) []string {
 	}
 	var found []string
 	for name, encoded := range look {
-		if encoded != "" && strings.Contains(text, encoded) {
+		if encoded != "" && (encoded != value || name == "raw") && strings.Contains(text, encoded) {
 			found = append(found, name)
 		}
 	}
+	slices.Sort(found)
 	return found
 }

@@ -30,7 +30,7 @@ func TestNetworkFaults_real(t *testing.T) {
 	v := testbed.StartVault(t, &testbed.VaultOptions{Storage: "file"})
 	rootCall(t, v.Client, v.URL, v.RootToken, "POST", "sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]any{"version": "2"}})
 	require.Eventually(t, func() bool {
-		return tryCall(t, v.Client, v.URL, v.RootToken, "POST", "secret/data/app", map[string]any{"data": map[string]any{"v": planted}}) < 300
+		return request(t, v.Client, v.URL, v.RootToken, "POST", "secret/data/app", map[string]any{"data": map[string]any{"v": planted}}) < 300
 	}, 10*time.Second, 100*time.Millisecond)
 	toxic := testbed.StartToxiproxy(t)
 
@@ -219,20 +219,20 @@ func TestVaultCommand(t *testing.T) {
 	require.NoError(t, err, out)
 }
 
-func tryCall(t *testing.T, hc *http.Client, url, token, method, path string, in map[string]any) int {
-	t.Helper()
+func request(tb testing.TB, hc *http.Client, url, token, method, path string, in map[string]any) int {
+	tb.Helper()
 	b, err := json.Marshal(in)
-	require.NoError(t, err)
-	req, err := http.NewRequestWithContext(t.Context(), method, url+"/v1/"+path, bytes.NewReader(b))
-	require.NoError(t, err)
+	require.NoError(tb, err)
+	req, err := http.NewRequestWithContext(tb.Context(), method, url+"/v1/"+path, bytes.NewReader(b))
+	require.NoError(tb, err)
 	req.Header.Set("X-Vault-Token", token)
 	resp, err := hc.Do(req)
-	require.NoError(t, err)
-	require.NoError(t, errors.Join(resp.Body.Close()))
+	require.NoError(tb, err)
+	require.NoError(tb, errors.Join(resp.Body.Close()))
 	return resp.StatusCode
 }
 
 func rootCall(t *testing.T, hc *http.Client, url, token, method, path string, in map[string]any) {
 	t.Helper()
-	require.Less(t, tryCall(t, hc, url, token, method, path, in), 300)
+	require.Less(t, request(t, hc, url, token, method, path, in), 300)
 }

@@ -44,5 +44,5 @@ func ExampleLeaks() {
 	// Output:
 	// [raw]
 	// []
-	// [base64]
+	// [base64 base64url]
 }

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -126,6 +127,34 @@ func TestFromEnv(t *testing.T) {
 	_, err = vault.FromEnv(nil)
 	require.ErrorIs(t, err, secrets.ErrInsecure)
 }
+
+// Nothing that prints a client or a resolver shows what they hold.
+func TestClient_doesNotPrint(t *testing.T) {
+	for _, canary := range secretstest.Canaries() {
+		s := vaulttest.NewServer(t, nil)
+		_, err := s.Put("secret/app", map[string]any{"v": canary})
+		require.NoError(t, err)
+		c := rooted(t, s, nil)
+		r := resolver(t, c)
+		v, err := r.Get(t.Context(), plantedRef+"#v")
+		require.NoError(t, err)
+		require.Equal(t, canary, v.Expose())
+		var dump recorder
+		assert.Equal(&dump, []any{c, r, v}, "what a failed assertion walks through by reflection")
+		texts := []string{dump.text}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			texts = append(texts, fmt.Sprintf(verb, c), fmt.Sprintf(verb, r))
+		}
+		for _, text := range texts {
+			assert.Empty(t, secretstest.Leaks(text, canary))
+			assert.Empty(t, secretstest.Leaks(text, s.RootToken))
+		}
+	}
+}
+
+type recorder struct{ text string }
+
+func (r *recorder) Errorf(format string, args ...any) { r.text += fmt.Sprintf(format, args...) }
 
 func TestPreflight_devMode(t *testing.T) {
 	s := vaulttest.NewServer(t, &vaulttest.Options{Storage: "inmem"})

@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/waybill-dev/waybill/internal/golden"
 	"github.com/waybill-dev/waybill/internal/testbed"
 	"github.com/waybill-dev/waybill/secrets"
 	"github.com/waybill-dev/waybill/secrets/secretstest"
@@ -497,9 +500,10 @@ func (w *world) appRole(t *testing.T, ttl string) vault.Login {
 
 // leftOut are the cases of the list that are not here, and why.
 var leftOut = map[string]string{
-	"clock jumps by an hour":        "ends of life are kept on Go's monotonic clock, which such a jump does not move; libfaketime does not reach a Go program",
-	"bandwidth, slicer, limit_data": "need a real connection: TestNetworkFaults_real, through Toxiproxy",
-	"token and lease at their max_ttl, parent token with its leases, KV version swapped, crowd of 1,000": "cases of the conformance suite, on the fake and the real Vault",
+	"clock jumps by an hour":                                 "left out: ends of life are kept on Go's monotonic clock, which such a jump does not move, and libfaketime does not reach a Go program",
+	"bandwidth, slices, cut and reset streams, late replies": "`TestNetworkFaults_real`, on a real Vault through Toxiproxy",
+	"tokens and leases at their maximum, leases of a revoked token, a mount that changes its version, 1,000 callers, sealing": "the conformance suite, on `vaulttest` and on a real Vault with PostgreSQL",
+	"renewals over days, a Vault that stays down, tokens that never end":                                                      "`TestSession_*` and `TestLease_*`, on a clock of their own",
 }
 
 func TestFaults(t *testing.T) {
@@ -529,10 +533,35 @@ func TestFaults(t *testing.T) {
 			goleak.VerifyNone(t, before)
 		})
 	}
-	t.Logf("secrets/vault faults: %d cases on the fake", len(list))
-	for what, why := range leftOut {
-		t.Logf("not among them: %s (%s)", what, why)
+	t.Logf("secrets/vault faults: %d cases on the fake; left out: %d", len(list), len(leftOut))
+	golden.Check(t, "FAULTS.md", faultTable(list))
+}
+
+// faultTable is the documentation of what is tested.
+func faultTable(list []fault) []byte {
+	var b bytes.Buffer
+	b.WriteString("# Faults\n\nWhat can go wrong between a program and Vault, and what `secrets/vault` makes of it. This table is written by\n`TestFaults`, which plays each case on `vaulttest` and asserts the kind of error, that no goroutine is left, and\nthat neither the secret nor the token is in the error (any verb, down its tree) or in the log.\n\n| fault | outcome |\n|---|---|\n")
+	for _, f := range list {
+		outcome := "nothing is noticed"
+		for name, kind := range kindNames {
+			if f.kind != nil && errors.Is(f.kind, kind) {
+				outcome = "`secrets." + name + "`"
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", f.name, outcome)
 	}
+	b.WriteString("\nElsewhere, or not at all:\n\n")
+	for _, what := range slices.Sorted(maps.Keys(leftOut)) {
+		fmt.Fprintf(&b, "- %s: %s\n", what, leftOut[what])
+	}
+	return b.Bytes()
+}
+
+var kindNames = map[string]error{
+	"ErrUnavailable": secrets.ErrUnavailable, "ErrInsecure": secrets.ErrInsecure, "ErrUnauthenticated": secrets.ErrUnauthenticated, "ErrSealed": secrets.ErrSealed,
+	"ErrInvalid": secrets.ErrInvalid, "ErrDenied": secrets.ErrDenied, "ErrNotFound": secrets.ErrNotFound, "ErrWrongEngine": secrets.ErrWrongEngine,
+	"ErrThrottled": secrets.ErrThrottled, "ErrMalformed": secrets.ErrMalformed, "ErrTooLarge": secrets.ErrTooLarge, "ErrDeleted": secrets.ErrDeleted,
+	"ErrDestroyed": secrets.ErrDestroyed, "ErrConflict": secrets.ErrConflict,
 }
 
 // noLeak looks for a canary in all that an error shows of itself, down its tree.

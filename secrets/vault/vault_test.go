@@ -16,7 +16,9 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "32") // the cases wait for tokens to end, not for the processor
+	if flag.Lookup("test.fuzz").Value.String() == "" {
+		_ = flag.Set("test.parallel", "32") // the cases wait for tokens to end, not for the processor
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -108,7 +108,7 @@ func TestClient_Push_givesUp(t *testing.T) {
 func TestClient_Push_stall(t *testing.T) {
 	reg := imagetest.NewServer(t, nil)
 	reg.Fail(imagetest.Fault{Method: "PUT", Path: "uploads/.", Delay: time.Hour})
-	c := client(t, &image.Options{StallTimeout: 300 * time.Millisecond})
+	c := client(t, &image.Options{StallTimeout: 2 * time.Second})
 	_, err := c.Push(t.Context(), build(t, image.Files{"a": noise(layerBytes)}), []string{reg.Host() + "/app:1"}, nil)
 	require.NoError(t, err, "a transfer that does not move is tried again")
 }

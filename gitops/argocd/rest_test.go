@@ -202,3 +202,65 @@ func TestRequestTimeout(t *testing.T) {
 	require.ErrorIs(t, err, argocd.ErrUnavailable)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
+
+// A message of a stream has a cap; the wait goes on by asking.
+func TestWatch_hugeEvent(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasPrefix(r.URL.Path, "/api/v1/stream") {
+			_, _ = io.WriteString(w, `{"result":{"type":"ADDED","application":{"metadata":{"name":"`)
+			chunk := []byte(strings.Repeat("x", 1<<20))
+			for range 17 {
+				if _, err := w.Write(chunk); err != nil {
+					return
+				}
+			}
+			return
+		}
+		_, _ = io.WriteString(w, `{"metadata":{"name":"shop","resourceVersion":"1"},"status":{"sync":{"status":"Synced","revision":"abc"},"health":{"status":"Healthy"}}}`)
+	}))
+	defer srv.Close()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	c, err := argocd.New(srv.URL, &argocd.Options{HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	d, err := c.Wait(t.Context(), "shop", argocd.Want{Revisions: []string{"abc"}}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"abc"}, d.Revisions)
+	assert.Equal(t, int64(-1), d.HistoryID)
+}
+
+// Several sources have a revision each.
+func TestWait_sources(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasPrefix(r.URL.Path, "/api/v1/stream") {
+			<-r.Context().Done()
+			return
+		}
+		_, _ = io.WriteString(w, `{"metadata":{"name":"shop","resourceVersion":"1"},"spec":{"sources":[{"repoURL":"a"},{"repoURL":"b"}]},
+			"status":{"sync":{"status":"Synced","revisions":["abc","1.2.3"]},"health":{"status":"Healthy"}}}`)
+	}))
+	defer srv.Close()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	c, err := argocd.New(srv.URL, &argocd.Options{HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		want []string
+		kind error
+	}{
+		{[]string{"abc", "1.2.3"}, nil},
+		{[]string{"", "1.2.3"}, nil},
+		{[]string{"abc"}, nil},
+		{[]string{"1.2.3", "abc"}, argocd.ErrTimeout},
+		{[]string{"abc", "1.2.3", "x"}, argocd.ErrInvalid},
+	} {
+		_, err := c.Wait(t.Context(), "shop", argocd.Want{Revisions: tc.want}, &argocd.WaitOptions{Timeout: time.Second})
+		if tc.kind == nil {
+			require.NoError(t, err, tc.want)
+		} else {
+			require.ErrorIs(t, err, tc.kind, tc.want)
+		}
+	}
+}

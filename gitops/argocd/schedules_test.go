@@ -112,6 +112,7 @@ func TestSchedules(t *testing.T) {
 }
 
 func schedule(t *testing.T, seed uint64) string {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	chance := func(percent int) bool { return rng.IntN(100) < percent }
 	between := func(lo, hi time.Duration) time.Duration { return lo + time.Duration(rng.Int64N(int64(hi-lo)+1)) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -153,8 +154,11 @@ func (a *ArgoCDServer) login() {
 			return err
 		}
 		password, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil || len(password) == 0 {
-			return fmt.Errorf("the initial password is not there yet (%v)", err)
+		if err != nil {
+			return fmt.Errorf("the initial password: %w", err)
+		}
+		if len(password) == 0 {
+			return errors.New("the initial password is not there yet")
 		}
 		session, err := a.post(ctx, "/session", "", map[string]any{"username": "admin", "password": string(password)})
 		if err != nil {

@@ -105,7 +105,7 @@ func (p *Program) Run(ctx context.Context, c Call) (*Output, error) {
 	}
 
 	errText := hide.Replace(stderr.String())
-	if over, ok := errors.AsType[*tooMuch](context.Cause(running)); ok {
+	if over, ok := errors.AsType[*tooLargeError](context.Cause(running)); ok {
 		return nil, fail(scan.ErrTooLarge, over, errText)
 	}
 	if ctx.Err() != nil {
@@ -143,7 +143,7 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 		env = os.Environ()
 	} else {
 		for _, name := range passed {
-			if v, ok := os.LookupEnv(name); ok {
+			if v, ok := os.LookupEnv(name); ok { //nolint:forbidigo // what the child gets is taken from here
 				env = append(env, name+"="+v)
 			}
 		}
@@ -173,12 +173,12 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 	return env, strings.NewReplacer(pairs...), nil
 }
 
-type tooMuch struct {
+type tooLargeError struct {
 	what  string
 	limit int64
 }
 
-func (e *tooMuch) Error() string {
+func (e *tooLargeError) Error() string {
 	return fmt.Sprintf("%s went past the cap of %d bytes", e.what, e.limit)
 }
 
@@ -191,7 +191,7 @@ type capped struct {
 
 func (c *capped) Write(b []byte) (int, error) {
 	if int64(len(b)) > c.left {
-		err := &tooMuch{what: "standard output", limit: c.limit}
+		err := &tooLargeError{what: "standard output", limit: c.limit}
 		c.end(err)
 		return 0, err
 	}

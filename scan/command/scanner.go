@@ -230,14 +230,14 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) > limit {
-		return nil, &tooMuch{what: filepath.Base(path), limit: limit}
+		return nil, &tooLargeError{what: filepath.Base(path), limit: limit}
 	}
 	return b, nil
 }
 
 // OutputKind says which kind of failure an unreadable report is: [scan.ErrTooLarge] or [scan.ErrOutput].
 func OutputKind(err error) error {
-	if _, ok := errors.AsType[*tooMuch](err); ok || errors.Is(err, report.ErrTooLarge) {
+	if _, ok := errors.AsType[*tooLargeError](err); ok || errors.Is(err, report.ErrTooLarge) {
 		return scan.ErrTooLarge
 	}
 	return scan.ErrOutput

@@ -36,7 +36,10 @@ func tool(t *testing.T, body string, o command.Options) *command.Scanner {
 	return s
 }
 
-func target(t *testing.T) scan.Target { return scan.Target{Kind: scan.Dir, Path: t.TempDir()} }
+func target(t *testing.T) scan.Target {
+	t.Helper()
+	return scan.Target{Kind: scan.Dir, Path: t.TempDir()}
+}
 
 func TestScanner(t *testing.T) {
 	setup := func(body string, o command.Options) func() scantest.Setup {

@@ -72,14 +72,22 @@ func bigHistory(tb testing.TB, commits, bytes int) string {
 	return dir
 }
 
-var words = strings.Fields("func return if err nil for range string int error package import type struct interface map key value token name config client server request response context token secret password api user data list index count size file path read write open close new make len cap append copy test case switch default break continue go defer select chan const var true false")
+var (
+	words = strings.Fields("func return if err nil for range string int error package import type struct interface map value name config client server request response context user data list index count size file path read write open close new make len cap append copy test case switch default break continue go defer select chan const var true false")
+	// hot are words that make the engine look closer; as rare here as in code.
+	hot = strings.Fields("key token secret password api access")
+)
 
 func sourceText(rnd *rand.Rand, size int) string {
 	var b strings.Builder
 	b.Grow(size + 100)
 	for b.Len() < size {
 		for range 4 + rnd.IntN(8) {
-			b.WriteString(words[rnd.IntN(len(words))])
+			word := words[rnd.IntN(len(words))]
+			if rnd.IntN(300) == 0 {
+				word = hot[rnd.IntN(len(hot))]
+			}
+			b.WriteString(word)
 			if rnd.IntN(4) == 0 {
 				b.WriteString(strconv.FormatUint(rnd.Uint64(), 36))
 			}
@@ -90,11 +98,16 @@ func sourceText(rnd *rand.Rand, size int) string {
 	return b.String()
 }
 
-// BenchmarkHistory compares the command and this package, each as a process of its own, on 5,000 commits and 200 MB.
+// BenchmarkHistory compares the command and this package, each as a process of its own, on 5,000 commits and 200 MB
+// (-short: 1,000 and 40 MB).
 //
 //	go test -tags integration -run '^$' -bench History -benchtime 1x ./scan/gitleaks
 func BenchmarkHistory(b *testing.B) {
-	dir := bigHistory(b, 5000, 200_000_000)
+	commits, size := 5000, 200_000_000
+	if testing.Short() {
+		commits, size = 1000, 40_000_000
+	}
+	dir := bigHistory(b, commits, size)
 	tool := testbed.Require(b, testbed.Gitleaks).Path
 	report := filepath.Join(b.TempDir(), "report.json")
 	var commandTime, ours time.Duration
@@ -110,7 +123,7 @@ func BenchmarkHistory(b *testing.B) {
 			cmd.Env = append(os.Environ(), scanMe+"="+dir)
 			var found strings.Builder
 			ours = measure(b, cmd, dir, &found)
-			require.Equal(b, "50\n", found.String())
+			require.Equal(b, fmt.Sprintln(commits/100), found.String())
 		}
 	})
 	b.Logf("gitleaks git .: %v; waybill: %v; ratio %.2f", commandTime, ours, float64(ours)/float64(commandTime))

@@ -178,11 +178,11 @@ func modernise(c *config.ViperConfig) error {
 		}
 		r.Allowlists, r.AllowList = append(r.Allowlists, r.AllowList), nil
 	}
-	if c.AllowList != nil {
+	if c.AllowList != nil { //nolint:staticcheck // deprecated, and in many files
 		if len(c.Allowlists) > 0 {
 			return errors.New("[allowlist] cannot be used alongside [[allowlists]]")
 		}
-		c.Allowlists, c.AllowList = append(c.Allowlists, c.AllowList), nil
+		c.Allowlists, c.AllowList = append(c.Allowlists, c.AllowList), nil //nolint:staticcheck // see above
 	}
 	return nil
 }

@@ -132,16 +132,16 @@ func (s *Scanner) walk(ctx context.Context, sr *search, top string, files chan<-
 
 // follow resolves a symbolic link. A link to anything but a file is not followed.
 func follow(root, path, name string) (dirFile, bool, error) {
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return dirFile{}, false, err
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(resolved)
 	if err != nil || !info.Mode().IsRegular() {
 		return dirFile{}, false, err
 	}
-	f := dirFile{path: real, name: filepath.ToSlash(real), symlink: name}
-	if rel := below(root, real); rel != "" {
+	f := dirFile{path: resolved, name: filepath.ToSlash(resolved), symlink: name}
+	if rel := below(root, resolved); rel != "" {
 		f.name = rel
 	}
 	return f, true, nil

@@ -85,7 +85,7 @@ func (sr *search) fragment(ctx context.Context, f sources.Fragment, describe fun
 	if f.Raw == "" && f.FilePath == "" || sr.skipPaths[f.FilePath] {
 		return
 	}
-	for _, finding := range sr.engine.DetectContext(ctx, detect.Fragment(f)) {
+	for _, finding := range sr.engine.DetectContext(ctx, detect.Fragment(f)) { //nolint:staticcheck // what the method takes
 		if describe != nil {
 			describe(&finding)
 		}

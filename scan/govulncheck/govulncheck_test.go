@@ -18,7 +18,7 @@ import (
 )
 
 // files writes a directory.
-func files(t testing.TB, content map[string]string) string {
+func files(t *testing.T, content map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range content {
@@ -31,7 +31,7 @@ func files(t testing.TB, content map[string]string) string {
 
 // shop is a module that calls one vulnerable function and imports a package with another. What it depends on is
 // vendored, so that nothing is downloaded.
-func shop(t testing.TB) scan.Target {
+func shop(t *testing.T) scan.Target {
 	t.Helper()
 	return scan.Target{Kind: scan.Dir, Path: files(t, map[string]string{
 		"go.mod": "module example.com/app\n\ngo 1.22\n\nrequire (\n\texample.com/called v1.0.0\n\texample.com/imported v1.0.0\n)\n",
@@ -53,7 +53,7 @@ func serve() { called.Parse("x"); imported.Fine() }
 }
 
 // database is a copy of the Go vulnerability database with an advisory for each given module and symbol.
-func database(t testing.TB, advisories map[string][2]string) string {
+func database(t *testing.T, advisories map[string][2]string) string {
 	t.Helper()
 	content := map[string]string{"index/db.json": `{"modified":"2026-01-02T03:04:05Z"}`}
 	modules := []map[string]any{}
@@ -83,7 +83,8 @@ func database(t testing.TB, advisories map[string][2]string) string {
 	return files(t, content)
 }
 
-func flaws(t testing.TB) string {
+func flaws(t *testing.T) string {
+	t.Helper()
 	return database(t, map[string][2]string{
 		"GO-2099-0001": {"example.com/called", "inner"},
 		"GO-2099-0002": {"example.com/imported", "Bad"},
@@ -91,7 +92,7 @@ func flaws(t testing.TB) string {
 	})
 }
 
-func scanner(t testing.TB, o govulncheck.Options) *govulncheck.Scanner {
+func scanner(t *testing.T, o govulncheck.Options) *govulncheck.Scanner {
 	t.Helper()
 	s, err := govulncheck.New(&o)
 	require.NoError(t, err)
@@ -168,6 +169,7 @@ func TestScan_broken(t *testing.T) {
 }
 
 func brokenAdvisory(t *testing.T) string {
+	t.Helper()
 	db := flaws(t)
 	require.NoError(t, os.WriteFile(filepath.Join(db, "ID", "GO-2099-0001.json"), []byte(`{"id":`), 0o600))
 	return db

@@ -115,7 +115,7 @@ func (c cli) run(ctx context.Context, t scan.Target, dir string) (*ended, error)
 		return nil, err
 	}
 	end.violated = end.out.Code == 9
-	if kind, text := cliExit(end.out.Code); kind != nil {
+	if text, kind := cliExit(end.out.Code); kind != nil {
 		return nil, fail(t, kind, errors.New(text), words(end.out))
 	}
 	if end.violated && end.file != "" {
@@ -127,20 +127,20 @@ func (c cli) run(ctx context.Context, t scan.Target, dir string) (*ended, error)
 }
 
 // cliExit says what an exit code of the Mend CLI means, nil for the two that are verdicts.
-func cliExit(code int) (kind error, text string) {
+func cliExit(code int) (text string, kind error) {
 	switch code {
 	case 0, 9:
-		return nil, ""
+		return "", nil
 	case 1:
-		return scan.ErrConfig, "exit code 1: a parameter is wrong"
+		return "exit code 1: a parameter is wrong", scan.ErrConfig
 	case 2:
-		return scan.ErrUnavailable, "exit code 2: the Mend server cannot be reached"
+		return "exit code 2: the Mend server cannot be reached", scan.ErrUnavailable
 	case 3:
-		return scan.ErrDenied, "exit code 3: the licence does not cover this"
+		return "exit code 3: the licence does not cover this", scan.ErrDenied
 	case 4:
-		return scan.ErrSkipped, "exit code 4: no language Mend knows"
+		return "exit code 4: no language Mend knows", scan.ErrSkipped
 	}
-	return scan.ErrBroken, fmt.Sprintf("exit code %d", code)
+	return fmt.Sprintf("exit code %d", code), scan.ErrBroken
 }
 
 // AgentOptions for [NewAgent]. Jar is required.
@@ -214,7 +214,7 @@ func (a agent) run(ctx context.Context, t scan.Target, _ string) (*ended, error)
 	if err != nil {
 		return nil, err
 	}
-	if kind, text := agentExit(out.Code); kind != nil {
+	if text, kind := agentExit(out.Code); kind != nil {
 		return nil, fail(t, kind, errors.New(text), words(out))
 	}
 	return &ended{violated: out.Code == 254, out: out}, nil
@@ -222,22 +222,22 @@ func (a agent) run(ctx context.Context, t scan.Target, _ string) (*ended, error)
 
 // agentExit says what an exit code of the Unified Agent means: its codes are negative, and a system hands out
 // their lowest eight bits. Nil for the two that are verdicts.
-func agentExit(code int) (kind error, text string) {
+func agentExit(code int) (text string, kind error) {
 	switch code {
 	case 0, 254: // success, -2: policy violation
-		return nil, ""
+		return "", nil
 	case 253:
-		return scan.ErrBroken, "exit code -3: a problem of the agent or its configuration"
+		return "exit code -3: a problem of the agent or its configuration", scan.ErrBroken
 	case 252:
-		return scan.ErrUnavailable, "exit code -4: the Mend server cannot be reached"
+		return "exit code -4: the Mend server cannot be reached", scan.ErrUnavailable
 	case 251:
-		return scan.ErrUnavailable, "exit code -5: the Mend server failed"
+		return "exit code -5: the Mend server failed", scan.ErrUnavailable
 	case 250:
-		return scan.ErrBroken, "exit code -6: a step before the scan failed"
+		return "exit code -6: a step before the scan failed", scan.ErrBroken
 	case 255:
-		return scan.ErrBroken, "exit code -1: the scan failed"
+		return "exit code -1: the scan failed", scan.ErrBroken
 	}
-	return scan.ErrBroken, fmt.Sprintf("exit code %d", code)
+	return fmt.Sprintf("exit code %d", code), scan.ErrBroken
 }
 
 // words finds the tool's last words: both tools write their errors among the rest of standard output.

@@ -94,7 +94,7 @@ func (c *client) try(ctx context.Context, path string, q url.Values) ([]byte, er
 	default:
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // Drain closes it
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, c.fail(path, scan.ErrUnavailable, context.Cause(ctx))

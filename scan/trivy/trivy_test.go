@@ -47,7 +47,10 @@ func scanner(t *testing.T, body string, o trivy.Options) *trivy.Scanner {
 	return s
 }
 
-func dir(t *testing.T) scan.Target { return scan.Target{Kind: scan.Dir, Path: t.TempDir()} }
+func dir(t *testing.T) scan.Target {
+	t.Helper()
+	return scan.Target{Kind: scan.Dir, Path: t.TempDir()}
+}
 
 func TestScanner(t *testing.T) {
 	setup := func(body string, o trivy.Options) func() scantest.Setup {

@@ -231,7 +231,11 @@ func (x *extraction) entry(h *tar.Header, content io.Reader) error {
 	case base == opaque:
 		return x.clear(dir)
 	case strings.HasPrefix(base, whiteout):
-		return x.remove(path.Join(dir, strings.TrimPrefix(base, whiteout)))
+		gone := strings.TrimPrefix(base, whiteout)
+		if gone == "" || gone == "." || gone == ".." {
+			return fail(ErrUnsafe, "the deletion names no file")
+		}
+		return x.remove(path.Join(dir, gone))
 	}
 	name = path.Join(dir, base)
 	if err := x.collision(name); err != nil {
@@ -462,7 +466,7 @@ func unsafe(err error) error {
 
 // remove takes away what a whiteout names, if an earlier layer put it there.
 func (x *extraction) remove(name string) error {
-	if base := path.Base(name); base == "." || base == ".." || base == "/" || x.fresh[name] {
+	if x.fresh[name] {
 		return nil
 	}
 	if folded := strings.ToLower(name); x.folded[folded] == name {

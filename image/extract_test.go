@@ -153,6 +153,7 @@ func TestLayout_Extract_refuses(t *testing.T) {
 		{"case of a directory", []tar.Header{file("a/x"), file("A/y")}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"below a file", []tar.Header{file("a"), file("a/b")}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"link loop", []tar.Header{link("a", "b"), link("b", "a"), file("a/c")}, image.ExtractOptions{}, image.ErrUnsafe},
+		{"deletion of the parent", []tar.Header{file("a/b/c"), file("a/b/.wh...")}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"backslash", []tar.Header{file(`a\..\..\out`)}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"too many bytes", []tar.Header{{Name: "a", Size: 5000, Typeflag: tar.TypeReg}}, image.ExtractOptions{MaxBytes: 4000}, image.ErrTooLarge},
 		{"too many entries", []tar.Header{file("a"), file("b"), file("c")}, image.ExtractOptions{MaxEntries: 2}, image.ErrTooLarge},

@@ -3,10 +3,12 @@ package image
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"runtime"
 
+	"github.com/klauspost/compress"
 	"github.com/klauspost/compress/flate"
 )
 
@@ -67,10 +69,16 @@ func newGzipWriter(w io.Writer) *gzipWriter {
 }
 
 func compressBlocks(work <-chan *gzipJob) {
-	fw, err := flate.NewWriter(nil, gzipLevel)
+	fast, err := flate.NewWriter(nil, gzipLevel)
+	store, serr := flate.NewWriter(nil, flate.NoCompression)
+	err = errors.Join(err, serr)
 	for j := range work {
 		j.out.Reset()
 		if j.err = err; err == nil {
+			fw := fast
+			if incompressible(j.block) {
+				fw = store
+			}
 			fw.ResetDict(&j.out, j.dict)
 			_, j.err = fw.Write(j.block)
 			end := fw.Flush // byte-aligned, so that the next block can follow
@@ -83,6 +91,21 @@ func compressBlocks(work <-chan *gzipJob) {
 		}
 		j.ready <- struct{}{}
 	}
+}
+
+// incompressible reports whether a block, by three samples of it, is not worth the try: it is compressed or
+// random already.
+func incompressible(block []byte) bool {
+	const sample = 4 << 10
+	if len(block) < 8*sample {
+		return false
+	}
+	for _, at := range []int{0, len(block) / 2, len(block) - sample} {
+		if compress.Estimate(block[at:at+sample]) > 0.05 {
+			return false
+		}
+	}
+	return true
 }
 
 // writeOut writes header and blocks in order. After an error it goes on emptying the queue, so that Write
@@ -133,7 +156,7 @@ func (z *gzipWriter) submit(last bool) {
 	z.work <- j
 }
 
-// Close writes the rest and waits for all of it to be written. It must be called, also after an error
+// Close writes the rest and waits until all of it is written. It must be called, also after an error
 // elsewhere, as it ends the workers.
 func (z *gzipWriter) Close() error {
 	if z.in == nil {

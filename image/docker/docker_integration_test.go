@@ -132,6 +132,7 @@ func TestBuild(t *testing.T) {
 				want, err := other.Config(t.Context(), "")
 				require.NoError(t, err)
 				assert.Equal(t, want.Config, have.Config)
+				assert.Equal(t, "hello from cart", answer(t, other), "the image that was built without a daemon runs as well")
 				assert.Equal(t, want.OS+"/"+want.Architecture, have.OS+"/"+have.Architecture)
 				assert.Equal(t, want.Created, have.Created)
 				m, err := l.Manifest(t.Context(), "")

@@ -84,7 +84,8 @@ func (ks keychains) Login(ctx context.Context, registry string) (Login, error) {
 	return Login{}, nil
 }
 
-// authState is what a registry has asked for and what it was given. It is guarded by host.mu.
+// authState is what a registry has asked for and what it was given. It is guarded by host.mu, which is
+// never held while a server is asked.
 type authState struct {
 	known     bool
 	challenge challenge
@@ -106,8 +107,9 @@ type challenge struct {
 // authorization is the header for a request: empty until the registry has asked for one.
 func (h *host) authorization(ctx context.Context, scopes []string) (string, error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.auth.known {
+	known := h.auth.known
+	h.mu.Unlock()
+	if !known {
 		return "", nil
 	}
 	return h.authorize(ctx, scopes)
@@ -119,16 +121,16 @@ func (h *host) login(ctx context.Context, scopes, headers []string, refused stri
 	if err != nil {
 		return "", fail(ErrDenied, "%s: %w", h.endpoint, err)
 	}
+	key := strings.Join(scopes, " ")
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.auth.known, h.auth.challenge = true, ch
+	if refused != "" && h.auth.tokens[key].header == refused {
+		delete(h.auth.tokens, key)
+	}
 	if refused != "" && h.auth.basic == refused {
 		h.auth.basic = ""
 	}
-	key := strings.Join(scopes, " ")
-	if t := h.auth.tokens[key]; refused != "" && t.header == refused {
-		delete(h.auth.tokens, key)
-	}
+	h.mu.Unlock()
 	header, err := h.authorize(ctx, scopes)
 	if err == nil && header == "" {
 		return "", fail(ErrDenied, "%s wants a login and there is none for it", h.name)
@@ -139,28 +141,41 @@ func (h *host) login(ctx context.Context, scopes, headers []string, refused stri
 // tokenSlack is how long before its end a token is renewed, so that it does not end on the way.
 const tokenSlack = 10 * time.Second
 
-// authorize answers the challenge; host.mu is held.
+type authLock struct{ endpoint, scopes string }
+
+// authorize answers the challenge with what is there, or fetches it. Who needs the same waits, as long as its
+// context allows.
 func (h *host) authorize(ctx context.Context, scopes []string) (string, error) {
-	if h.auth.challenge.scheme == "basic" {
-		if h.auth.basic == "" {
-			l, err := h.credentials(ctx)
-			if err != nil {
-				return "", err
-			}
-			if l.User != "" {
-				h.auth.basic = basicHeader(l)
-			}
-		}
-		return h.auth.basic, nil
-	}
 	key := strings.Join(scopes, " ")
-	if t, ok := h.auth.tokens[key]; ok && time.Until(t.expires) > tokenSlack {
-		return t.header, nil
-	}
-	t, err := h.fetchToken(ctx, scopes)
+	unlock, err := h.client.lock(ctx, authLock{h.endpoint, key})
 	if err != nil {
 		return "", err
 	}
+	defer unlock()
+	h.mu.Lock()
+	ch, basic, t := h.auth.challenge, h.auth.basic, h.auth.tokens[key]
+	h.mu.Unlock()
+	if ch.scheme == "basic" {
+		if basic != "" {
+			return basic, nil
+		}
+		l, err := h.credentials(ctx)
+		if err != nil || l.User == "" {
+			return "", err
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.auth.basic = basicHeader(l)
+		return h.auth.basic, nil
+	}
+	if time.Until(t.expires) > tokenSlack {
+		return t.header, nil
+	}
+	if t, err = h.fetchToken(ctx, ch, scopes); err != nil {
+		return "", err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.auth.tokens[key] = t
 	return t.header, nil
 }
@@ -187,8 +202,8 @@ func (h *host) credentials(ctx context.Context) (Login, error) {
 }
 
 // fetchToken asks the token server that the registry named.
-func (h *host) fetchToken(ctx context.Context, scopes []string) (token, error) {
-	realm, err := h.realm(ctx)
+func (h *host) fetchToken(ctx context.Context, ch challenge, scopes []string) (token, error) {
+	realm, err := h.realm(ctx, ch)
 	if err != nil {
 		return token{}, err
 	}
@@ -198,19 +213,19 @@ func (h *host) fetchToken(ctx context.Context, scopes []string) (token, error) {
 	}
 	var t token
 	err = retry.Do(ctx, h.client.retry, func(ctx context.Context, _ int) error {
-		t, err = h.askToken(ctx, realm, l, scopes)
+		t, err = h.askToken(ctx, realm, l, ch.params["service"], scopes)
 		return err
 	})
 	return t, err
 }
 
 // realm is where tokens are, if it is a place that may see the login.
-func (h *host) realm(ctx context.Context) (*url.URL, error) {
-	realm, err := url.Parse(h.auth.challenge.params["realm"])
+func (h *host) realm(ctx context.Context, ch challenge) (*url.URL, error) {
+	realm, err := url.Parse(ch.params["realm"])
 	if err != nil || realm.Host == "" || realm.User != nil {
 		return nil, fail(ErrRegistry, "%s names an unusable token server", h.endpoint)
 	}
-	here := &url.URL{Scheme: h.scheme, Host: h.endpoint}
+	here := &url.URL{Scheme: h.currentScheme(), Host: h.endpoint}
 	if realm, err = h.hop(ctx, here, realm.String()); err != nil {
 		return nil, err
 	}
@@ -237,12 +252,12 @@ func relatedHosts(a, b string) bool {
 	return strings.Contains(a, ".") && (parent(a) == parent(b) || parent(a) == b || a == parent(b))
 }
 
-func (h *host) askToken(ctx context.Context, realm *url.URL, l Login, scopes []string) (token, error) {
+func (h *host) askToken(ctx context.Context, realm *url.URL, l Login, service string, scopes []string) (token, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	asked := time.Now()
 	params := url.Values{"scope": scopes}
-	if service := h.auth.challenge.params["service"]; service != "" {
+	if service != "" {
 		params.Set("service", service)
 	}
 	req, err := tokenRequest(ctx, realm, l, params)

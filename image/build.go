@@ -148,6 +148,9 @@ func (b *builder) image(ctx context.Context, platform v1.Platform, on *base) (v1
 // copyBase brings the base's layers into the layout, through the cache.
 func (b *builder) copyBase(ctx context.Context, on *base) ([]v1.Descriptor, error) {
 	layers := slices.Clone(on.image.Layers)
+	if err := checkTotal(layers); err != nil {
+		return nil, err
+	}
 	for i, d := range layers {
 		if layers[i].MediaType = ociLayerType(d.MediaType); layers[i].MediaType == "" {
 			return nil, fail(ErrInvalid, "base layer %s has type %q, which an OCI image cannot have", d.Digest, d.MediaType)

@@ -90,6 +90,10 @@ func (c *Client) pull(ctx context.Context, name, dir string, o *PullOptions) (*L
 	if err != nil {
 		return nil, err
 	}
+	blobs := blobsOf(nodes)
+	if err := checkTotal(blobs); err != nil {
+		return nil, err
+	}
 	out, err := createLayout(dir)
 	if err != nil {
 		return nil, err
@@ -100,7 +104,6 @@ func (c *Client) pull(ctx context.Context, name, dir string, o *PullOptions) (*L
 			return nil, err
 		}
 	}
-	blobs := blobsOf(nodes)
 	err = parallel(ctx, len(blobs), func(ctx context.Context, i int) error {
 		release, err := c.slot(ctx)
 		if err != nil {
@@ -115,6 +118,17 @@ func (c *Client) pull(ctx context.Context, name, dir string, o *PullOptions) (*L
 	desc := root.desc
 	desc.Platform = nil
 	return finishLayout(ctx, out, dir, desc)
+}
+
+// checkTotal refuses what nobody would have room for, before the first byte.
+func checkTotal(blobs []v1.Descriptor) error {
+	var total int64
+	for _, d := range blobs {
+		if total += min(d.Size, maxPullBytes); total >= maxPullBytes {
+			return fail(ErrTooLarge, "blobs are larger than the cap of %d bytes", int64(maxPullBytes))
+		}
+	}
+	return nil
 }
 
 // blobsOf are the configs and layers of all images, each once.

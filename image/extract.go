@@ -108,7 +108,8 @@ type extraction struct {
 	root    *os.Root
 	folded  map[string]string // names in lower case, to what they are
 	dirs    []directory       // whose modes and times are set at the end, as they may forbid writing
-	bytes   int64
+	bytes   int64             // read of the archives
+	written int64             // of files; more than was read if archives could have holes
 	entries int
 	last    [2]string       // see parent
 	fresh   map[string]bool // what the current layer has written, which its own whiteouts do not delete
@@ -337,6 +338,9 @@ func (x *extraction) collision(name string) error {
 }
 
 func (x *extraction) write(name string, h *tar.Header, content io.Reader) error {
+	if isSparse(h) {
+		return fail(ErrUnsafe, "a file with holes, whose size says nothing of its content")
+	}
 	switch h.Typeflag {
 	case tar.TypeDir:
 		if info, err := x.root.Lstat(name); err == nil && !info.IsDir() {
@@ -374,6 +378,16 @@ func (x *extraction) write(name string, h *tar.Header, content io.Reader) error 
 	return fail(ErrUnsafe, "an entry of type %q is no file, directory or link", h.Typeflag)
 }
 
+// isSparse finds files with holes: a few bytes of archive can stand for any number of zeros.
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
+}
+
 // replace makes something new where something old may be.
 func (x *extraction) replace(name string, create func() error) error {
 	err := create()
@@ -405,7 +419,9 @@ func (x *extraction) writeFile(name string, h *tar.Header, content io.Reader) er
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, content)
+	written := &capped{r: content, n: x.written, most: x.MaxBytes}
+	_, err = io.Copy(f, written)
+	x.written = written.n
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

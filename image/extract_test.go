@@ -173,6 +173,26 @@ func TestLayout_Extract_refuses(t *testing.T) {
 	}
 }
 
+// A file with holes stands for any number of zeros.
+func TestLayout_Extract_holes(t *testing.T) {
+	var buf bytes.Buffer
+	tw := tar.NewWriter(&buf)
+	content := make([]byte, 513)
+	copy(content, "1\n0\n1\n") // one piece, at 0, of one byte
+	require.NoError(t, tw.WriteHeader(&tar.Header{Name: "a", Size: 513, Typeflag: tar.TypeReg, PAXRecords: map[string]string{
+		"XXX.sparse.major": "1", "XXX.sparse.minor": "0", "XXX.sparse.name": "a", "XXX.sparse.realsize": "1000000000000",
+	}}))
+	_, err := tw.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, tw.Close())
+	sparse := bytes.ReplaceAll(buf.Bytes(), []byte("XXX.sparse"), []byte("GNU.sparse")) // the package writes none
+	l, err := image.Open(t.Context(), handmade(t, sparse), nil)
+	require.NoError(t, err)
+	require.ErrorIs(t, l.Extract(t.Context(), filepath.Join(t.TempDir(), "root"), nil), image.ErrUnsafe)
+	_, err = image.Import(t.Context(), bytes.NewReader(sparse), out(t), nil)
+	require.ErrorIs(t, err, image.ErrInvalid)
+}
+
 func TestLayout_Extract_manyEntries(t *testing.T) {
 	entries := slices.Repeat([]tar.Header{dir("d/")}, 100_001)
 	l, err := image.Open(t.Context(), handmade(t, archive(t, entries...)), nil)

@@ -49,7 +49,7 @@ type gzipJob struct {
 
 func newGzipWriter(w io.Writer) *gzipWriter {
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
-	jobs := 2*workers + 2
+	jobs := 2*workers + 8 // enough that on a busy machine nobody waits for a neighbour's turn
 	z := &gzipWriter{
 		w:     w,
 		free:  make(chan *gzipJob, jobs),

@@ -95,6 +95,8 @@ func (im *importing) entry(ctx context.Context, name string, h *tar.Header, r io
 	switch {
 	case h.Typeflag == tar.TypeSymlink && path.Base(name) == "layer.tar":
 		im.links[name] = path.Join(path.Dir(name), h.Linkname)
+	case isSparse(h):
+		return fail(ErrInvalid, "a file with holes")
 	case h.Typeflag != tar.TypeReg:
 	case path.Dir(name) == blobDir:
 		want, err := parseDigest("sha256:" + path.Base(name))

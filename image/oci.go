@@ -19,7 +19,8 @@ const (
 	maxConfigBytes   = 8 << 20
 	maxManifests     = 1000 // images below one reference
 	maxIndexDepth    = 4
-	maxLayers        = 1000 // of one image
+	maxLayers        = 1000     // of one image
+	maxPullBytes     = 64 << 30 // of all blobs that are fetched for one image or index
 )
 
 // parseDigest accepts sha256 digests only: the one algorithm every registry has.

@@ -105,7 +105,7 @@ func (c *Client) push(ctx context.Context, l *Layout, names []string, o *PushOpt
 
 // pushRefs checks all references at once, before anything is sent.
 func pushRefs(l *Layout, names []string) ([]reference, error) {
-	if l == nil || len(names) == 0 {
+	if l == nil || len(l.nodes) == 0 || len(names) == 0 {
 		return nil, fail(ErrInvalid, "a layout and at least one reference are needed")
 	}
 	var refs []reference

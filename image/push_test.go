@@ -116,7 +116,7 @@ func TestClient_PushAll(t *testing.T) {
 		require.NoError(t, err)
 		jobs = append(jobs, image.PushJob{Layout: l, Refs: []string{fmt.Sprintf("%s/service%d:1", reg.Host(), i)}})
 	}
-	jobs = append(jobs, image.PushJob{Layout: base, Refs: []string{"NO reference"}}, image.PushJob{})
+	jobs = append(jobs, image.PushJob{Layout: base, Refs: []string{"NO reference"}}, image.PushJob{Layout: &image.Layout{}, Refs: jobs[0].Refs})
 	c := client(t, nil)
 	results, err := c.PushAll(t.Context(), jobs, nil)
 	require.ErrorIs(t, err, image.ErrInvalid)

@@ -119,9 +119,12 @@ func (h *host) target(ctx context.Context, r request) (*url.URL, error) {
 	if r.url != nil {
 		return r.url, nil
 	}
-	scheme, err := h.findScheme(ctx)
-	if err != nil {
-		return nil, err
+	scheme := h.currentScheme()
+	if scheme == "" {
+		var err error
+		if scheme, err = h.findScheme(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return url.Parse(scheme + "://" + h.endpoint + r.path)
 }
@@ -129,14 +132,16 @@ func (h *host) target(ctx context.Context, r request) (*url.URL, error) {
 // findScheme tries TLS first. Plain HTTP is used only where it is permitted and the registry has just shown
 // that it speaks nothing else.
 func (h *host) findScheme(ctx context.Context) (string, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.scheme != "" {
-		return h.scheme, nil
-	}
 	if !h.client.opts.AllowInsecureHTTP && !httpx.IsLoopback(h.endpoint) {
-		h.scheme = "https"
-		return h.scheme, nil
+		return h.setScheme("https"), nil
+	}
+	unlock, err := h.client.lock(ctx, schemeLock(h.endpoint))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if scheme := h.currentScheme(); scheme != "" {
+		return scheme, nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+h.endpoint+"/v2/", nil)
 	if err != nil {
@@ -146,13 +151,20 @@ func (h *host) findScheme(ctx context.Context) (string, error) {
 	switch {
 	case err == nil:
 		_ = resp.Body.Close()
-		h.scheme = "https"
+		return h.setScheme("https"), nil
 	case errors.Is(err, http.ErrSchemeMismatch):
-		h.scheme = "http"
-	default:
-		return "", h.failure(ctx, req.Method, req.URL, err)
+		return h.setScheme("http"), nil
 	}
-	return h.scheme, nil
+	return "", h.failure(ctx, req.Method, req.URL, err)
+}
+
+type schemeLock string
+
+func (h *host) setScheme(scheme string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.scheme = scheme
+	return scheme
 }
 
 // owns reports whether a URL is of the registry's own API; credentials go nowhere else.

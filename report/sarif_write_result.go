@@ -158,7 +158,8 @@ func appendFingerprints(b, have []byte, f *Finding) []byte {
 	if have == nil && f.sarif == nil {
 		for _, name := range sortedKeys(f.Fingerprints) {
 			if !seen(name) && name != lineHashKey {
-				b = appendTextFirst(b, name, f.Fingerprints[name], &first)
+				quoted := rawjson.AppendString(nil, name)
+				b = appendTextFirst(b, string(quoted[1:len(quoted)-1]), f.Fingerprints[name], &first)
 			}
 		}
 	}

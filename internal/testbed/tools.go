@@ -131,7 +131,7 @@ var NotificationsEngine = Spec{Name: "notifications-engine", Module: "github.com
 // Tools returns every tool, those that are quick to build first.
 func Tools() []Spec {
 	return []Spec{
-		Gofumpt, GolangciLint, Multitool,
+		Gofumpt, GolangciLint, Multitool, SARIFViewer, React, ReactDOM,
 		Gitleaks, Distribution, Crane, Toxiproxy, Kustomize, Helm, Buildx, BuildKit,
 		Vault, Trivy, AzureTaskLib, FormatCheck, NotificationsEngine, AdaptiveCards,
 		KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl, Kwok, ArgoCD33, ArgoCD214,

@@ -199,6 +199,9 @@ func TestWriteScans_hostileNames(t *testing.T) {
 		require.NoError(t, err)
 		for _, s := range scans {
 			assert.Equal(t, filepath.Join(dir, ci.ScansFolder), filepath.Dir(s.Path))
+			in, err := os.ReadFile(s.Path)
+			require.NoError(t, err)
+			assert.True(t, json.Valid(in), "%q makes %s", evil, in)
 		}
 	}
 }

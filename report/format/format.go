@@ -141,20 +141,37 @@ func named(name string) (*known, error) {
 
 // detect reads the head of r, or all of it where the outside of a document ends at its end, and puts it back.
 func detect(r io.Reader, limits input.Limits) (*known, io.Reader, error) {
-	var seen bytes.Buffer
-	sh, err := look(io.TeeReader(io.LimitReader(r, limits.BytesOrDefault()), &seen), limits)
+	limited := &io.LimitedReader{R: r, N: limits.BytesOrDefault()}
+	sh, whole, err := lookTwice(r, limited, limits)
 	if err != nil {
 		return nil, nil, input.Fail("input", err)
 	}
-	whole := io.MultiReader(&seen, r)
 	f, err := match(sh)
 	if err != nil {
-		if sh.cut && int64(seen.Len()) >= limits.BytesOrDefault() {
+		if sh.cut && limited.N <= 0 {
 			err = input.Fail("input", &input.CapError{Cap: "size", Limit: limits.BytesOrDefault()})
 		}
 		return nil, nil, err
 	}
 	return f, whole, nil
+}
+
+// lookTwice looks at r within limited and returns a reader of the whole of r: r itself where it can be wound
+// back, else what was seen and the rest.
+func lookTwice(r io.Reader, limited *io.LimitedReader, limits input.Limits) (*shape, io.Reader, error) {
+	if s, ok := r.(io.Seeker); ok {
+		if start, err := s.Seek(0, io.SeekCurrent); err == nil {
+			sh, err := look(limited, limits)
+			if err != nil {
+				return nil, nil, err
+			}
+			_, err = s.Seek(start, io.SeekStart)
+			return sh, r, err
+		}
+	}
+	var seen bytes.Buffer
+	sh, err := look(io.TeeReader(limited, &seen), limits)
+	return sh, io.MultiReader(&seen, r), err
 }
 
 func match(sh *shape) (*known, error) {

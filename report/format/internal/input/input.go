@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"reflect"
 )
@@ -86,6 +87,11 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 func Whole(r io.Reader, limits Limits) ([]byte, error) {
 	limit := limits.BytesOrDefault()
 	var buf bytes.Buffer
+	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() <= limit {
+			buf.Grow(int(info.Size()) + bytes.MinRead)
+		}
+	}
 	n, err := buf.ReadFrom(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err

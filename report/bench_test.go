@@ -41,7 +41,7 @@ func generate(w io.Writer, n, shift int) error {
 		fmt.Fprintf(b, `{"ruleId":"BENCH%04d","ruleIndex":%d,"level":"warning","message":{"text":"Possible problem %d in function handler%d: %s"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"src/module%d/package%d/file%d.go","index":%d},"region":{"startLine":%d,"startColumn":5,"endLine":%d,"endColumn":42}}}],`+
 			`"relatedLocations":[{"id":1,"physicalLocation":{"artifactLocation":{"uri":"src/module%d/package%d/file%d.go","index":%d},"region":{"startLine":%d,"startColumn":1,"endColumn":10}},"message":{"text":"the source is here"}}],`+
 			`"properties":{"precision":"high","tags":["security","benchmark"],"note":"%s"}}`,
-			rule, rule, i, i%997, filler, file%20, file%100, file, file, line, line, file%20, file%100, file, file, line, filler[:100])
+			rule, rule, i, i%997, filler, file%20, file%100, file, file, line, line, file%20, file%100, file, file, line, filler[:150])
 	}
 	b.WriteString(`]}]}`)
 	return b.Flush()

@@ -41,7 +41,22 @@
 // [Compare]). A single part of a log (a result, the tool with its rules) is capped by Options.MaxValueBytes,
 // nesting by 10,000, a report read into memory by Options.MaxBytes.
 //
-// # BENCHMARKS
+// Measured with go test -bench on two cores, each operation in a process of its own that writes its output to
+// disk: two files of 52 MB and 50,000 results each, the second with every line moved by two, and one of 2 GB.
+// The machine was busy with other work, so these are seconds of processor time of both cores together, which
+// that changes little, and peaks of memory:
+//
+//	                       waybill           go-sarif 2.3.3    SARIF Multitool 5.7.0
+//	merge and dedupe       2.0 s    30 MB                      18.8 s  3137 MB
+//	compare                2.1 s    31 MB                      13.3 s   652 MB
+//	read and write one     0.8 s    25 MB    1.3 s   359 MB
+//	gate 2 GB             15.5 s   117 MB
+//	trim 2 GB             37.8 s   119 MB
+//
+// The goals were 1.2 s and 150 MB for merge and dedupe, 1.2 s and 200 MB for compare, less time than go-sarif in
+// a quarter of its memory, and 200 MB for 2 GB. Those of memory are met, and go-sarif is beaten in time; the
+// two of 1.2 s are of wall time on two idle cores, for which there is no measurement yet. Of the 50,000 moved
+// results Compare finds all unchanged.
 //
 // # Errors
 //

@@ -33,8 +33,12 @@ func (run *sarifRun) hide(v []byte, f *Finding, key []byte) []byte {
 		}
 		f.Fingerprints = fp
 	}
-	h := hider{all: len(secrets) > maxListed}
-	h.mask = newMasker(secrets[:min(len(secrets), maxListed)]...)
+	const most = 256 // a private key has some fifty lines, each of which counts
+	h := hider{all: len(secrets) > most}
+	h.mask = newMasker(secrets[:min(len(secrets), most)]...)
+	if h.all {
+		f.Message, f.Location.Snippet, f.Fingerprints, f.Tags = Mask, Mask, nil, nil
+	}
 	f.hide(h.mask)
 	f.Location.Snippet = h.snippet(f.Location.Snippet)
 	return h.value(nil, v, "")
@@ -137,10 +141,10 @@ func (h hider) value(dst, v []byte, parent string) []byte {
 		return append(dst, "null"...)
 	case v[0] == '"':
 		s := rawjson.Text(v)
-		m := h.mask.apply(s)
 		if h.all && parent != "ruleId" && parent != "uri" && parent != "level" && parent != "kind" {
-			m = Mask
+			return append(append(append(dst, '"'), Mask...), '"')
 		}
+		m := h.mask.apply(s)
 		if parent == "snippet" || parent == "contents" {
 			m = h.snippet(s)
 		}

@@ -16,7 +16,11 @@ import (
 func servers() map[string]func(tb testbed.TB) string {
 	return map[string]func(tb testbed.TB) string{
 		"registry": func(tb testbed.TB) string { return testbed.Registry(tb) },
-		"git":      func(tb testbed.TB) string { return testbed.GitHTTP(tb, nil).Init("repo.git") },
+		"vault": func(tb testbed.TB) string {
+			v := testbed.StartVault(tb, nil)
+			return fmt.Sprintf("VAULT_ADDR=%s VAULT_CACERT=%s VAULT_TOKEN=%s", v.URL, v.CAFile, v.RootToken)
+		},
+		"git": func(tb testbed.TB) string { return testbed.GitHTTP(tb, nil).Init("repo.git") },
 		"kubernetes": func(tb testbed.TB) string {
 			return "export KUBECONFIG=" + testbed.Kubernetes(tb).Kubeconfig
 		},

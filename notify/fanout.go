@@ -25,7 +25,7 @@ type Options struct {
 	Attempts int           // tries per target, the first included; 0 means 5
 	Base     time.Duration // upper bound of the first pause between tries, doubled each time; 0 means 500 ms
 	MaxPause time.Duration // upper bound of any pause; a server that asks for more ends the tries; 0 means 30 s
-	Timeout  time.Duration // for one try; 0 means 1 min
+	Timeout  time.Duration // for one try; 0 means 2 min
 
 	// DryRun sends nothing: messages are routed, checked and rendered, and results are Dropped with what
 	// would have been sent in Preview.
@@ -86,7 +86,7 @@ func New(targets []Target, o *Options) (*Fanout, error) {
 		f.o.MaxPause = 30 * time.Second
 	}
 	if f.o.Timeout == 0 {
-		f.o.Timeout = time.Minute
+		f.o.Timeout = 2 * time.Minute
 	}
 	return f, nil
 }

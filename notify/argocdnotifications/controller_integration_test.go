@@ -3,13 +3,11 @@
 package argocdnotifications_test
 
 import (
+	"context"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,77 +19,84 @@ import (
 	"github.com/waybill-dev/waybill/notify/notifytest"
 )
 
-// The real controller, on a real Argo CD, mails once per revision, also when it is started anew.
+// What the controller has to know of Applications.
+const applicationCRD = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: applications.argoproj.io}
+spec:
+  group: argoproj.io
+  scope: Namespaced
+  names: {kind: Application, listKind: ApplicationList, plural: applications, singular: application}
+  versions:
+  - {name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+`
+
+// The controller of the engine, in a real cluster, mails once per revision: not when an application is looked at again, turns
+// unhealthy and healthy again, or the controller is started anew. The Application is ours, where TestArgoCD has
+// Argo CD's own.
 func TestController(t *testing.T) {
-	argo := testbed.ArgoCD(t, testbed.ArgoCD33)
-	repo := testbed.GitHTTP(t, nil)
-	url := repo.Init("deploy.git")
+	engine := testbed.Require(t, testbed.NotificationsEngine)
+	cluster := testbed.Kubernetes(t)
 	smtp := notifytest.NewSMTPServer(t, &notifytest.SMTPOptions{NoSTARTTLS: true})
 	host, port, err := net.SplitHostPort(smtp.Addr)
 	require.NoError(t, err)
 	number, err := strconv.Atoi(port)
 	require.NoError(t, err)
-
-	cm, err := argocdnotifications.ConfigMap(argocdnotifications.Config{Host: host, Port: number, From: "argocd@example.test", InsecureSkipVerify: true})
+	cm, err := argocdnotifications.ConfigMap(argocdnotifications.Config{Host: host, Port: number, From: "argocd@example.test"})
 	require.NoError(t, err)
-	controller := argo.Notifications(string(cm))
-
-	clone := filepath.Join(t.TempDir(), "clone")
-	git := func(args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", args...) //nolint:gosec // the test's own arguments
-		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=ci", "GIT_AUTHOR_EMAIL=ci@example.test", "GIT_COMMITTER_NAME=ci", "GIT_COMMITTER_EMAIL=ci@example.test")
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, string(out))
-		return strings.TrimSpace(string(out))
-	}
-	git("init", "-q", "--initial-branch=main", clone)
-	push := func(value string) (revision string) {
-		t.Helper()
-		manifest := fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {value: %q}\n", value)
-		require.NoError(t, os.MkdirAll(filepath.Join(clone, "shop"), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(clone, "shop", "settings.yaml"), []byte(manifest), 0o600))
-		git("-C", clone, "add", ".")
-		git("-C", clone, "commit", "-q", "-m", value)
-		git("-C", clone, "push", "-q", url, "main")
-		return git("-C", clone, "rev-parse", "HEAD")
-	}
-	refresh := func() {
-		t.Helper()
-		_, err := argo.Kubectl("", "annotate", "--overwrite", "-n", "argocd", "application/shop", "argocd.argoproj.io/refresh=normal")
-		require.NoError(t, err)
-	}
-	subjects := func() (list []string) {
-		for _, m := range smtp.Mails() {
-			list = append(list, m.Subject())
-		}
-		return list
-	}
-
-	first := push("one")
-	argo.Application("shop", url, "shop", true)
 	name, value, err := argocdnotifications.Subscription("dev@example.test")
 	require.NoError(t, err)
-	_, err = argo.Kubectl("", "annotate", "-n", "argocd", "application/shop", name+"="+value)
+
+	cluster.Apply(applicationCRD)
+	cluster.Apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n")
+	cluster.Apply("apiVersion: v1\nkind: Secret\nmetadata: {name: argocd-notifications-secret, namespace: argocd}\n")
+	cluster.Apply(string(cm))
+	app := func(revision, health string) {
+		t.Helper()
+		cluster.Apply(fmt.Sprintf(`apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: shop, namespace: argocd, annotations: {%q: %q}}
+spec: {project: default}
+status:
+  health: {status: %s}
+  operationState: {phase: Succeeded, syncResult: {revision: %s}}
+`, name, value, health, revision))
+	}
+	start := func() *testbed.Process {
+		cmd := exec.Command(engine.Path, cluster.Kubeconfig) //nolint:gosec // our own program
+		return testbed.StartProcess(t, "notifications-engine", cmd, func(context.Context) error { return nil })
+	}
+	mailed := func(want ...string) {
+		t.Helper()
+		subjects := func() (list []string) {
+			for _, m := range smtp.Mails() {
+				list = append(list, m.Subject())
+			}
+			return list
+		}
+		require.Eventually(t, func() bool { return len(subjects()) >= len(want) }, 2*time.Minute, 50*time.Millisecond, "mailed: %q", subjects())
+		for i := range want {
+			want[i] = "shop is healthy at " + want[i]
+		}
+		assert.Equal(t, want, subjects())
+	}
+
+	first := start()
+	app("aaa111", "Progressing")
+	app("aaa111", "Healthy")
+	mailed("aaa111")
+	app("aaa111", "Degraded")
+	app("aaa111", "Healthy")
+	app("bbb222", "Progressing")
+	app("bbb222", "Healthy")
+	mailed("aaa111", "bbb222")
+	first.Stop()
+	start()
+	app("bbb222", "Degraded")
+	app("bbb222", "Healthy")
+	app("ccc333", "Healthy") // when its mail has come, whatever else would be sent has come too
+	mailed("aaa111", "bbb222", "ccc333")
+	record, err := cluster.Kubectl("", "get", "-n", "argocd", "application/shop", "-o", `jsonpath={.metadata.annotations.notified\.notifications\.argoproj\.io}`)
 	require.NoError(t, err)
-	want := []string{"shop is healthy at " + first}
-	require.Eventually(t, func() bool { return len(subjects()) > 0 }, 2*time.Minute, 100*time.Millisecond, "no mail for the first revision")
-	assert.Equal(t, want, subjects())
-
-	second := push("two")
-	refresh()
-	want = append(want, "shop is healthy at "+second)
-	require.Eventually(t, func() bool { return len(subjects()) > 1 }, 2*time.Minute, 100*time.Millisecond, "no mail for the second revision")
-	assert.Equal(t, want, subjects())
-
-	// A controller that is started anew, and an application that is looked at again, are no news.
-	controller.Stop()
-	argo.Notifications(string(cm))
-	refresh()
-	third := push("three") // when its mail has come, whatever else would be sent has come too
-	refresh()
-	want = append(want, "shop is healthy at "+third)
-	require.Eventually(t, func() bool { return len(subjects()) > 2 }, 2*time.Minute, 100*time.Millisecond, "no mail for the third revision")
-	assert.Equal(t, want, subjects())
-	assert.Contains(t, smtp.Mails()[0].Text(), "Application shop (project default) is synced and healthy.")
+	assert.Contains(t, record, "aaa111", "what was sent is remembered where the controller keeps it")
 }

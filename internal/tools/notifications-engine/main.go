@@ -2,7 +2,9 @@
 // controller's own engine, and without a cluster: it reads a ConfigMap and an Application from standard input, runs
 // the trigger, and sends what it asks for to a recipient of the service email.
 //
-// Input and output are JSON: {"configMap": {name: text}, "secret": {name: text}, "trigger": name, "recipient": address,
+// With the path of a kubeconfig as its argument it runs the controller itself, on that cluster, until it is stopped.
+//
+// Input and output of the former are JSON: {"configMap": {name: text}, "secret": {name: text}, "trigger": name, "recipient": address,
 // "app": Application} gives [{"triggered": true, "oncePer": "…", "templates": ["…"], "error": "…"}].
 package main
 
@@ -17,7 +19,11 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	do := run
+	if len(os.Args) > 1 {
+		do = func() error { return control(os.Args[1]) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,15 +93,14 @@ func check(err error, ok bool) error {
 }
 
 func openAll(ctx context.Context, files []string) ([]report.Source, error) {
-	var list []report.Source
-	for _, path := range files {
-		f, err := report.OpenSARIF(ctx, path, nil)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, f)
+	list := make([]report.Source, len(files))
+	errs := make([]error, len(files))
+	var wg sync.WaitGroup
+	for i, path := range files {
+		wg.Go(func() { list[i], errs[i] = report.OpenSARIF(ctx, path, nil) })
 	}
-	return list, nil
+	wg.Wait()
+	return list, errors.Join(errs...)
 }
 
 // child is the main of a child process.

@@ -183,7 +183,8 @@ func (d *document) index(ctx context.Context) error {
 			_, err := array(dec, func() error { return d.indexRun(ctx, dec, from) })
 			return err
 		default:
-			if err := dec.SkipValue(); err != nil {
+			// Read, not skipped: it is written in one piece, so it must fit.
+			if _, err := dec.ReadValue(); err != nil {
 				return err
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/owenrumney/go-sarif/v2/sarif"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -180,9 +181,20 @@ func TestReadSARIF_caps(t *testing.T) {
 	_, err := report.ReadSARIF(t.Context(), strings.NewReader(big), &report.Options{MaxBytes: 1000})
 	require.ErrorIs(t, err, report.ErrTooLarge)
 	assert.ErrorContains(t, err, "Options.MaxBytes")
-	_, err = report.ReadSARIF(t.Context(), strings.NewReader(big), &report.Options{MaxValueBytes: 1000})
-	require.ErrorIs(t, err, report.ErrTooLarge)
-	assert.ErrorContains(t, err, "Options.MaxValueBytes")
+	value := strings.Repeat("a", 1<<20)
+	for name, text := range map[string]string{
+		"a result":          big,
+		"the log's bag":     `{"version":"2.1.0","properties":{"a":"` + value + `"},"runs":[]}`,
+		"the tool":          log(`{"tool":{"driver":{"name":"` + value + `"}}}`),
+		"a name":            `{"` + value + `":1}`,
+		"an artifact":       log(`{"artifacts":[{"contents":{"text":"` + value + `"}}]}`),
+		"a number":          log(`{"results":[` + strings.Repeat("1", 1<<20) + `]}`),
+		"an unknown member": log(`{"more":{"a":["` + value + `"]}}`),
+	} {
+		_, err := report.ReadSARIF(t.Context(), strings.NewReader(text), &report.Options{MaxValueBytes: 1000})
+		require.ErrorIs(t, err, report.ErrTooLarge, name)
+		assert.ErrorContains(t, err, "Options.MaxValueBytes", name)
+	}
 }
 
 // Whatever is odd is read, and counted.
@@ -385,4 +397,29 @@ func TestReadSARIF_hostileLists(t *testing.T) {
 	assert.Less(t, time.Since(start), time.Minute)
 	assert.NotContains(t, out, "secret19999")
 	assert.NotContains(t, read(t, text, nil).Findings[0].Message, "secret19999")
+}
+
+func TestFromSARIF(t *testing.T) {
+	in, err := sarif.New(sarif.Version210)
+	require.NoError(t, err)
+	run := sarif.NewRunWithInformationURI("lintx", "https://example.org")
+	run.AddRule("L1").WithDescription("one")
+	res := run.CreateResultForRule("L1").WithLevel("error").WithMessage(sarif.NewTextMessage("bad")).
+		WithSuppression([]*sarif.Suppression{{Kind: "inSource"}})
+	res.AddLocation(sarif.NewLocationWithPhysicalLocation(sarif.NewPhysicalLocation().
+		WithArtifactLocation(sarif.NewSimpleArtifactLocation("a.go")).WithRegion(sarif.NewSimpleRegion(3, 4))))
+	in.AddRun(run)
+	r, err := report.FromSARIF(t.Context(), in, nil)
+	require.NoError(t, err)
+	require.Len(t, r.Findings, 1)
+	f := r.Findings[0]
+	assert.Equal(t, "bad a.go 3 4", fmt.Sprint(f.Message, " ", f.Location.Path, " ", f.Location.StartLine, " ", f.Location.EndLine))
+	assert.NotNil(t, f.Suppressed)
+	assert.NotContains(t, write(t, r), "null", "go-sarif writes members that are null, which the schema does not allow")
+
+	out, err := r.SARIF(t.Context())
+	require.NoError(t, err)
+	require.Len(t, out.Runs, 1)
+	assert.Equal(t, "L1", *out.Runs[0].Results[0].RuleID)
+	assert.Equal(t, string(f.Identity), out.Runs[0].Results[0].PartialFingerprints["waybillIdentity/v1"])
 }

@@ -105,8 +105,14 @@ func (a *ArgoCDServer) install(spec Spec) {
 		}
 		a.Apply(string(b))
 	}
-	if _, err := a.Kubectl("", "wait", "--for=condition=Established", "--timeout=30s",
-		"crd/applications.argoproj.io", "crd/applicationsets.argoproj.io", "crd/appprojects.argoproj.io"); err != nil {
+	ctx, cancel := context.WithTimeout(a.tb.Context(), time.Minute)
+	defer cancel()
+	err = Eventually(ctx, func(context.Context) error { // kubectl gives up on a definition that has no conditions yet
+		_, err := a.Kubectl("", "wait", "--for=condition=Established", "--timeout=30s",
+			"crd/applications.argoproj.io", "crd/applicationsets.argoproj.io", "crd/appprojects.argoproj.io")
+		return err
+	})
+	if err != nil {
 		a.tb.Fatalf("testbed: %v", err)
 	}
 	a.Apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n")

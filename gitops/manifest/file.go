@@ -209,11 +209,11 @@ func (d *document) prove(text []byte) error {
 	if err := after.parse(); err != nil {
 		return fmt.Errorf("it no longer parses: %w", err)
 	}
-	return same(&d.root, &after.root, "")
+	return same(&d.root, &after.root)
 }
 
 // same says where two trees differ in meaning.
-func same(want, got *yaml.Node, path string) error {
+func same(want, got *yaml.Node) error {
 	switch {
 	case want.Kind != got.Kind,
 		want.Kind == yaml.ScalarNode && (want.ShortTag() != got.ShortTag() || want.Value != got.Value),
@@ -221,10 +221,10 @@ func same(want, got *yaml.Node, path string) error {
 		want.Kind == yaml.AliasNode && want.Value != got.Value,
 		want.Kind != yaml.ScalarNode && want.Tag != got.Tag,
 		len(want.Content) != len(got.Content):
-		return fmt.Errorf("difference at %q: want %q, got %q", path, want.Value, got.Value)
+		return fmt.Errorf("line %d: want %q, got %q", got.Line, want.Value, got.Value)
 	}
 	for i := range want.Content {
-		if err := same(want.Content[i], got.Content[i], fmt.Sprintf("%s/%d", path, i)); err != nil {
+		if err := same(want.Content[i], got.Content[i]); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func (e *Editor) plan(name string, root *yaml.Node) ([]op, []Change, error) {
 		if o.kind == insert {
 			continue
 		}
-		if err := f.sharing(o, values, wanted, chosen); err != nil {
+		if err := f.sharing(o, values, wanted); err != nil {
 			return nil, nil, &Error{Op: "set", File: name, Line: changes[i].Line, Column: changes[i].Column, Image: changes[i].Image, Kind: ErrAlias, Err: err}
 		}
 	}
@@ -334,7 +334,7 @@ func (t *target) is(to reference) bool {
 }
 
 // sharing makes sure that all who use a scalar, by an anchor or a merge, want the same of it.
-func (f *finder) sharing(o op, values map[*yaml.Node][]*target, wanted map[*target]map[*yaml.Node]string, chosen map[*target]*edit) error {
+func (f *finder) sharing(o op, values map[*yaml.Node][]*target, wanted map[*target]map[*yaml.Node]string) error {
 	n := o.slot.scalar()
 	ways := map[*yaml.Node]bool{} // the aliases through which an edited image reaches the scalar
 	for _, t := range values[n] {

@@ -121,7 +121,11 @@ func (f *finder) walk(n *yaml.Node, path string, parent string, o object, off bo
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k, v := n.Content[i], n.Content[i+1]
-			f.walk(v, path+"/"+escapePointer(k.Value), k.Value, o, off || leftAlone[k.Value])
+			below := ""
+			if len(v.Content) > 0 { // most values are scalars and need no path
+				below = path + "/" + escapePointer(k.Value)
+			}
+			f.walk(v, below, k.Value, o, off || leftAlone[k.Value])
 		}
 	}
 }
@@ -472,6 +476,10 @@ func (f *finder) fail(at *yaml.Node, err error) {
 	}
 }
 
-func escapePointer(token string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+// escapePointer writes a key as a token of a JSON pointer.
+func escapePointer(key string) string {
+	if !strings.ContainsAny(key, "~/") {
+		return key
+	}
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

@@ -316,3 +316,26 @@ func TestBump_diffApplies(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, git(t, bare, "show", "main:kustomization.yaml"), string(got), dry.Diff)
 }
+
+func TestBump_https(t *testing.T) {
+	srv := gitopstest.NewServer(t, &gitopstest.Options{Users: map[string]string{"someone": "t0ken"}})
+	fake := srv.Create("deploy.git", files())
+	front := httptest.NewTLSServer(srv)
+	t.Cleanup(front.Close)
+	// Azure DevOps shows clone URLs with a user.
+	url := strings.Replace(front.URL, "https://", "https://someone@", 1) + "/deploy.git"
+	token := func(context.Context) (string, error) { return "t0ken", nil }
+
+	repo, err := gitops.New(url, &gitops.Options{Token: token, HTTPClient: front.Client()})
+	require.NoError(t, err)
+	c, err := repo.Bump(t.Context(), toV2, nil)
+	require.NoError(t, err)
+	assert.Equal(t, fake.Head("main"), c.Revision)
+
+	repo, err = gitops.New(url, &gitops.Options{Token: token, Attempts: 1})
+	require.NoError(t, err)
+	_, err = repo.Bump(t.Context(), toV2, nil)
+	require.ErrorIs(t, err, gitops.ErrUnavailable, "its certificate is not trusted")
+	assert.ErrorContains(t, err, "certificate")
+	assert.NotContains(t, err.Error(), "someone@")
+}

@@ -24,6 +24,12 @@
 // After every edit the result is parsed again and compared with the tree the edit asked for, scalar by
 // scalar. If they differ in anything, the edit fails with [ErrProof] and there is no output.
 //
+// # Speed
+//
+// Parsing is what takes time. With [Options.SkipUnrelated] only documents that can hold one of the images are
+// parsed: one image of 2,000 documents is set at 316 MB/s (two busy cores), against a few MB/s when all
+// of it is parsed, which is what decoding and encoding with a YAML library costs, too (BenchmarkSet).
+//
 // # Errors
 //
 // Every error is an [*Error] that names the file and, where there is one, line and column. Its kind is one of

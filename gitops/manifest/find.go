@@ -200,8 +200,10 @@ func (f *finder) imageKey(n *yaml.Node, path string, o object) {
 		return
 	}
 	if tag := f.lookup(n, path, "tag"); tag.scalar() != nil && ref.tag == "" && ref.digest == "" {
-		f.add(&target{form: split, path: path, object: o.name, mapping: n,
-			repository: s, tag: tag, digest: f.scalarAt(n, path, "digest")})
+		f.add(&target{
+			form: split, path: path, object: o.name, mapping: n,
+			repository: s, tag: tag, digest: f.scalarAt(n, path, "digest"),
+		})
 		return
 	}
 	f.add(&target{form: whole, path: s.path, object: o.name, whole: s, ref: ref, ids: []string{identity(ref.name)}})
@@ -222,9 +224,11 @@ func (f *finder) splitImage(n *yaml.Node, path, parent string, o object) {
 }
 
 func (f *finder) splitAt(n *yaml.Node, path string) *target {
-	return &target{form: split, path: path, mapping: n,
+	return &target{
+		form: split, path: path, mapping: n,
 		registry: f.scalarAt(n, path, "registry"), repository: f.scalarAt(n, path, "repository"),
-		tag: f.scalarAt(n, path, "tag"), digest: f.scalarAt(n, path, "digest")}
+		tag: f.scalarAt(n, path, "tag"), digest: f.scalarAt(n, path, "digest"),
+	}
 }
 
 // add completes a target and keeps it, unless it is no image after all.
@@ -274,8 +278,10 @@ func (f *finder) kustomizeImages(n *yaml.Node, path string, o object) {
 		if name.text() == "" {
 			continue
 		}
-		f.add(&target{form: kustomize, path: at, object: o.name, mapping: m, repository: name,
-			newName: f.scalarAt(m, at, "newName"), tag: f.scalarAt(m, at, "newTag"), digest: f.scalarAt(m, at, "digest")})
+		f.add(&target{
+			form: kustomize, path: at, object: o.name, mapping: m, repository: name,
+			newName: f.scalarAt(m, at, "newName"), tag: f.scalarAt(m, at, "newTag"), digest: f.scalarAt(m, at, "digest"),
+		})
 	}
 }
 
@@ -326,8 +332,10 @@ func (f *finder) helmParameters(n *yaml.Node, path string, o object) {
 		}
 		switch s := byName[name]; last {
 		case "repository":
-			t := &target{form: split, path: s.path, object: o.name, registry: byName[prefix+"registry"],
-				repository: s, tag: byName[prefix+"tag"], digest: byName[prefix+"digest"]}
+			t := &target{
+				form: split, path: s.path, object: o.name, registry: byName[prefix+"registry"],
+				repository: s, tag: byName[prefix+"tag"], digest: byName[prefix+"digest"],
+			}
 			if t.tag != nil || t.digest != nil {
 				f.add(t)
 			}

@@ -37,6 +37,9 @@ import (
 	"github.com/waybill-dev/waybill/secrets/vault"
 )
 
+// interrupts end what is under way.
+var interrupts = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
 const (
 	exitRefused = 1
 	exitUsage   = 2
@@ -76,7 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if args[0] != "run" { // run passes signals on instead
 		var stop context.CancelFunc
-		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		ctx, stop = signal.NotifyContext(ctx, interrupts...)
 		defer stop()
 	}
 	code, err := commands[args[0]](ctx, q, stdout, stderr)

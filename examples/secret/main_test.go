@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -122,6 +123,22 @@ func TestRun_passesSignalsOn(t *testing.T) {
 	}
 	_, _, code := output(t, program(t, server(t, map[string]any{"v": "x"}), "run", "-env", "V=vault://secret/app#v", "--", "sh", "-c", "kill -KILL $$"))
 	assert.Equal(t, 128+9, code)
+}
+
+func TestRun_interruptedWhileFetching(t *testing.T) {
+	s := server(t, map[string]any{"v": "hunter22"})
+	s.Fail(vaulttest.Fault{Path: "secret/data/app", Delay: time.Minute})
+	cmd := program(t, s, "run", "-env", "V=vault://secret/app#v", "--", "echo", "started")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { return s.Count("GET", "sys/internal/ui/mounts") > 0 }, 10*time.Second, 10*time.Millisecond)
+	begin := time.Now()
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait()
+	assert.Less(t, time.Since(begin), 20*time.Second)
+	assert.Equal(t, exitBroken, cmd.ProcessState.ExitCode())
+	assert.Empty(t, out.String())
 }
 
 func TestRun_revokesWhatItIssued(t *testing.T) {

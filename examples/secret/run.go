@@ -20,7 +20,7 @@ var credentials = []string{"VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID"}
 
 // runCommand runs the command with the values in its environment and returns its exit code.
 func runCommand(ctx context.Context, q *request, stdout, stderr io.Writer) (code int, err error) {
-	// From here on signals are the command's, also the one that arrives while secrets are being fetched.
+	// From here on signals are the command's, also one that arrives just before it starts.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, passedOn...)
 	defer signal.Stop(signals)
@@ -42,7 +42,9 @@ func runCommand(ctx context.Context, q *request, stdout, stderr io.Writer) (code
 			_ = s.redactor.Add(name, secrets.NewValue(v)) // too short to mask is no credential
 		}
 	}
-	items, err := export.Resolve(ctx, s.resolver, q.items)
+	fetching, stop := signal.NotifyContext(ctx, interrupts...) // while there is no command to pass them to
+	items, err := export.Resolve(fetching, s.resolver, q.items)
+	stop()
 	if err != nil {
 		return exitBroken, err
 	}

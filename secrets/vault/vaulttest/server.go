@@ -290,12 +290,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
 	case fault != nil && fault.Drop:
-		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
+		panic(http.ErrAbortHandler) // net/http's way to cut a connection
 	case fault != nil && fault.Truncate > 0:
 		w.WriteHeader(r.status)
 		_, _ = w.Write(out[:min(fault.Truncate, len(out))])
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
+		panic(http.ErrAbortHandler) // net/http's way to cut a connection
 	}
 	w.WriteHeader(r.status)
 	if req.Method != http.MethodHead {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format"
@@ -61,7 +62,8 @@ func (j *job) open(ctx context.Context, stdin io.Reader) (*inputs, error) {
 	return in, errors.Join(errs...)
 }
 
-func (in *inputs) report(ctx context.Context, path string, stdin io.Reader, o *format.ReadOptions) (report.Source, error) {
+func (in *inputs) report(ctx context.Context, name string, stdin io.Reader, o *format.ReadOptions) (report.Source, error) {
+	path := name
 	if path == "-" {
 		spooled, err := in.spool(stdin)
 		if err != nil {
@@ -70,6 +72,9 @@ func (in *inputs) report(ctx context.Context, path string, stdin io.Reader, o *f
 		path = spooled
 	}
 	f, err := format.Open(ctx, path, o)
+	if e := (*report.Error)(nil); path != name && errors.As(err, &e) {
+		e.Subject = strings.ReplaceAll(e.Subject, path, "standard input")
+	}
 	if err != nil {
 		return nil, err
 	}

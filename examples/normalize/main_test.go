@@ -159,7 +159,7 @@ func TestNormalize_exitCodes(t *testing.T) {
 		{"baseline not there", "", []string{"-baseline", "nowhere.json", good}, 3, "nowhere.json"},
 		{"policy not there", "", []string{"-policy", "nowhere.json", good}, 3, "nowhere.json"},
 		{"empty", "", []string{empty}, 3, "empty"},
-		{"empty standard input", "", []string{"-"}, 3, "empty"},
+		{"empty standard input", "", []string{"-"}, 3, "standard input: input is empty"},
 		{"cut short", "", []string{cut}, 3, "truncated"},
 		{"several", "", []string{cut, empty, good}, 3, "empty"},
 		{"nobody knows whose", "", []string{clean}, 3, "gitleaks, hadolint, trivy"},

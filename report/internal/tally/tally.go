@@ -106,12 +106,24 @@ type Named struct {
 	*Severities
 }
 
+// worst returns the worst severity there is.
+func (s *Severities) worst() report.Severity {
+	for _, sev := range report.Severities() {
+		if s[sev] > 0 {
+			return sev
+		}
+	}
+	return report.SeverityUnknown
+}
+
 // Most returns at most n entries of m, those with the most findings first.
 func Most(m map[string]*Severities, n int) []Named {
 	all := make([]Named, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		all = append(all, Named{name, m[name]})
 	}
-	slices.SortStableFunc(all, func(a, b Named) int { return cmp.Compare(b.Total(), a.Total()) })
+	slices.SortStableFunc(all, func(a, b Named) int {
+		return cmp.Or(cmp.Compare(b.Total(), a.Total()), cmp.Compare(b.worst(), a.worst()))
+	})
 	return all[:min(n, len(all))]
 }

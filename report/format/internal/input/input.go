@@ -83,12 +83,16 @@ func (e *SyntaxError) Error() string {
 
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// Whole reads r to its end, at most as many bytes as the limits allow.
+// Whole reads r to its end, at most as many bytes as the limits allow. A file that is larger is not read.
 func Whole(r io.Reader, limits Limits) ([]byte, error) {
 	limit := limits.BytesOrDefault()
+	tooLarge := &CapError{Cap: "size", Limit: limit, Offset: limit}
 	var buf bytes.Buffer
 	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() <= limit {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			if info.Size() > limit {
+				return nil, tooLarge
+			}
 			buf.Grow(int(info.Size()) + bytes.MinRead)
 		}
 	}
@@ -97,7 +101,7 @@ func Whole(r io.Reader, limits Limits) ([]byte, error) {
 		return nil, err
 	}
 	if n > limit {
-		return nil, &CapError{Cap: "size", Limit: limit, Offset: limit}
+		return nil, tooLarge
 	}
 	return buf.Bytes(), nil
 }

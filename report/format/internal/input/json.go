@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"iter"
 	"slices"
 	"unicode/utf8"
 )
@@ -129,20 +130,21 @@ type BadElement struct {
 	Lost   bool // not in Items
 }
 
-// UnmarshalJSON reads the elements one by one; only broken syntax is an error.
+// UnmarshalJSON reads the elements one by one, where they stand in data.
 func (l *List[T]) UnmarshalJSON(data []byte) error {
 	l.Present = true
-	var raws []json.RawMessage
-	if err := json.Unmarshal(data, &raws); err != nil {
-		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-			l.Bad = append(l.Bad, BadElement{Index: -1, Reason: "a JSON " + wrong.Value + " where a list was expected", Lost: true})
-			return nil
-		}
-		return err
+	data = bytes.TrimSpace(data)
+	switch {
+	case len(data) == 0 || data[0] == 'n':
+		return nil
+	case data[0] != '[':
+		l.Bad = append(l.Bad, BadElement{Index: -1, Reason: "not a list", Lost: true})
+		return nil
 	}
-	l.Items = make([]T, 0, len(raws))
-	for i, raw := range raws {
-		if c := bytes.TrimSpace(raw); len(c) > 0 && c[0] != '{' && isStruct[T]() {
+	i := -1
+	for raw := range elements(data) {
+		i++
+		if raw[0] != '{' && isStruct[T]() {
 			l.Bad = append(l.Bad, BadElement{Index: i, Reason: "not an object", Lost: true})
 			continue
 		}
@@ -158,6 +160,34 @@ func (l *List[T]) UnmarshalJSON(data []byte) error {
 		l.Items = append(l.Items, item)
 	}
 	return nil
+}
+
+// elements yields the elements of a list of valid JSON without copying them.
+func elements(list []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		depth, start := 0, 1
+		for i := 1; i < len(list); i++ {
+			switch list[i] {
+			case '"':
+				for i++; i < len(list) && list[i] != '"'; i++ {
+					if list[i] == '\\' {
+						i++
+					}
+				}
+			case '{', '[':
+				depth++
+			case ',', '}', ']':
+				if depth == 0 {
+					if e := bytes.TrimSpace(list[start:i]); len(e) > 0 && !yield(e) {
+						return
+					}
+					start = i + 1
+				} else if list[i] != ',' {
+					depth--
+				}
+			}
+		}
+	}
 }
 
 var keySeed = maphash.MakeSeed()

@@ -39,7 +39,8 @@
 // is the description of the runs (rules, paths of artifacts), 16 bytes for each finding of the run that is
 // being read, and 16 to 32 bytes for each finding where two reports are held against each other ([Dedupe],
 // [Compare]). A single part of a log (a result, the tool with its rules) is capped by Options.MaxValueBytes,
-// nesting by 10,000, a report read into memory by Options.MaxBytes.
+// a report read into memory by Options.MaxBytes, nesting by 10,000, runs by 10,000, the rules of a run by
+// 200,000 and its artifacts by 1,000,000.
 //
 // Measured with go test -bench on two cores, each operation in a process of its own that writes its output to
 // disk: two files of 52 MB and 50,000 results each, the second with every line moved by two, and one of 2 GB.

@@ -17,6 +17,18 @@ import (
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
 )
 
+// Caps on what an index keeps in memory for each, far above what tools write: a few bytes in a file must not
+// take hundreds in memory without an end.
+const (
+	maxRuns      = 10_000
+	maxRules     = 200_000 // of all components of a run
+	maxArtifacts = 1_000_000
+)
+
+func tooMany(what string, most int) error {
+	return &Error{Op: "read", Kind: ErrTooLarge, Err: fmt.Errorf("more than %d %s", most, what)}
+}
+
 // document is a SARIF log that stays where it is, on disk or in memory: a first pass over it remembers where
 // its parts are and what results refer to (rules, artifacts, base URIs); results are read again when needed.
 type document struct {
@@ -281,6 +293,9 @@ func array(dec *jsontext.Decoder, f func() error) (int64, error) {
 }
 
 func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int64) error {
+	if len(d.runs) == maxRuns {
+		return tooMany("runs", maxRuns)
+	}
 	if dec.PeekKind() != '{' {
 		d.count("", "run that is no object", 1)
 		return dec.SkipValue()
@@ -311,6 +326,9 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 		case name == "artifacts" && dec.PeekKind() == '[':
 			from, err := array(dec, func() error {
 				v, err := dec.ReadValue()
+				if len(run.artifacts) == maxArtifacts {
+					return tooMany("artifacts in a run", maxArtifacts)
+				}
 				if loc := rawjson.Member(v, "location"); !again {
 					run.artifacts = append(run.artifacts, rawjson.Text(rawjson.Member(loc, "uriBaseId"))+"\x00"+rawjson.Text(rawjson.Member(loc, "uri")))
 				}
@@ -338,8 +356,7 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 		switch name {
 		case "tool":
 			run.tool = where
-			run.indexTool(v)
-			return nil
+			return run.indexTool(v)
 		case "automationDetails":
 			run.head.Category = strings.TrimSuffix(rawjson.Text(rawjson.Member(v, "id")), "/")
 		case "invocations":
@@ -481,7 +498,7 @@ func (run *sarifRun) finish(resultsNull int) {
 	}
 }
 
-func (run *sarifRun) indexTool(v []byte) {
+func (run *sarifRun) indexTool(v []byte) error {
 	run.components = nil
 	driver := rawjson.Member(v, "driver")
 	run.head.Tool = cleanName(rawjson.Text(rawjson.Member(driver, "name")))
@@ -497,9 +514,19 @@ func (run *sarifRun) indexTool(v []byte) {
 	} else {
 		run.components = append(run.components, component{})
 	}
+	rules := len(run.components[0].rules)
 	for e := range rawjson.Elements(rawjson.Member(v, "extensions")) {
-		run.components = append(run.components, newComponent(e, &budget))
+		c := newComponent(e, &budget)
+		// An extension counts as a rule, so that empty ones come to an end too.
+		if rules += 1 + len(c.rules); rules > maxRules {
+			break
+		}
+		run.components = append(run.components, c)
 	}
+	if rules > maxRules {
+		return tooMany("rules and extensions in a run", maxRules)
+	}
+	return nil
 }
 
 // cleanName keeps the name of a tool to one line.
@@ -515,6 +542,9 @@ func newComponent(v []byte, budget *int) component {
 			c.guid = rawjson.Text(value)
 		case "rules":
 			for e := range rawjson.Elements(value) {
+				if len(c.rules) > maxRules {
+					break // refused by the caller
+				}
 				r := newRule(e, budget)
 				if _, ok := c.byID[r.ID]; !ok {
 					c.byID[r.ID] = len(c.rules)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
@@ -90,8 +91,7 @@ func (run *sarifRun) cut(ctx context.Context, work, order chan<- *batch) {
 			return false
 		}
 	}
-	last := newBatch(nil)
-	last.last = true
+	last := &batch{last: true, done: make(chan struct{})}
 	if last.err = run.doc.unchanged(); last.err == nil {
 		for _, part := range run.results {
 			var stopped bool
@@ -119,8 +119,11 @@ func (run *sarifRun) cutPart(part span, send func(*batch) bool) (err error, stop
 			return &Error{Op: "read", Subject: run.doc.name, Err: err}, false
 		}
 		rest = b.split(end)
-		if len(b.values) > 0 && !send(b) {
-			return nil, true
+		// Very short results would make very many findings at once.
+		for values := range slices.Chunk(b.values, 1024) {
+			if !send(&batch{values: values, done: make(chan struct{})}) {
+				return nil, true
+			}
 		}
 		if end {
 			return nil, false
@@ -166,7 +169,7 @@ func (d *document) unchanged() error {
 func newBatch(rest []byte) *batch {
 	text := make([]byte, len(rest), batchSize+2*len(rest))
 	copy(text, rest)
-	return &batch{text: text, done: make(chan struct{})}
+	return &batch{text: text}
 }
 
 // decodeBatch makes the findings of a batch.

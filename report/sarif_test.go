@@ -197,6 +197,21 @@ func TestReadSARIF_caps(t *testing.T) {
 	}
 }
 
+func TestReadSARIF_counts(t *testing.T) {
+	many := func(n int) string { return strings.TrimSuffix(strings.Repeat("{},", n), ",") }
+	for want, text := range map[string]string{
+		"more than 10000 runs":      log(many(10_001)),
+		"more than 200000 rules":    log(`{"tool":{"driver":{"rules":[` + many(200_002) + `]}}}`),
+		"extensions in a run":       log(`{"tool":{"driver":{},"extensions":[` + many(200_002) + `]}}`),
+		"more than 1000000 artifac": log(`{"artifacts":[` + many(1_000_001) + `]}`),
+	} {
+		_, err := report.ReadSARIF(t.Context(), strings.NewReader(text), nil)
+		require.ErrorIs(t, err, report.ErrTooLarge)
+		assert.ErrorContains(t, err, want)
+	}
+	assert.Len(t, read(t, log(`{"results":[`+many(50_000)+`]}`), nil).Findings, 50_000)
+}
+
 // Whatever is odd is read, and counted.
 func TestReadSARIF_odd(t *testing.T) {
 	r := read(t, "\xef\xbb\xbf"+log(

@@ -5,6 +5,8 @@ package gitleaks_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -22,6 +24,11 @@ import (
 	"github.com/waybill-dev/waybill/internal/testbed"
 	"github.com/waybill-dev/waybill/scan"
 	"github.com/waybill-dev/waybill/scan/gitleaks"
+)
+
+var (
+	commits   = flag.Int("commits", 5000, "commits of the history that is scanned")
+	megabytes = flag.Int("megabytes", 200, "megabytes that the commits add")
 )
 
 // scanMe makes the test binary a program that scans one repository, so that its time and memory can be compared
@@ -98,16 +105,14 @@ func sourceText(rnd *rand.Rand, size int) string {
 	return b.String()
 }
 
-// BenchmarkHistory compares the command and this package, each as a process of its own, on 5,000 commits and 200 MB
-// (-short: 1,000 and 40 MB).
+// BenchmarkHistory compares the command and this package, each as a process of its own, on 5,000 commits and 200 MB,
+// or as many as the flags say.
 //
-//	go test -tags integration -run '^$' -bench History -benchtime 1x ./scan/gitleaks
+//	go test -tags integration -run '^$' -bench History -benchtime 1x ./scan/gitleaks [-commits N -megabytes N]
+//
+// The command is run as: gitleaks git . --no-banner --exit-code 0 --report-path report.json
 func BenchmarkHistory(b *testing.B) {
-	commits, size := 5000, 200_000_000
-	if testing.Short() {
-		commits, size = 1000, 40_000_000
-	}
-	dir := bigHistory(b, commits, size)
+	dir := bigHistory(b, *commits, *megabytes*1_000_000)
 	tool := testbed.Require(b, testbed.Gitleaks).Path
 	report := filepath.Join(b.TempDir(), "report.json")
 	var commandTime, ours time.Duration
@@ -123,10 +128,14 @@ func BenchmarkHistory(b *testing.B) {
 			cmd.Env = append(os.Environ(), scanMe+"="+dir)
 			var found strings.Builder
 			ours = measure(b, cmd, dir, &found)
-			require.Equal(b, fmt.Sprintln(commits/100), found.String())
+			var want []json.RawMessage
+			written, err := os.ReadFile(report)
+			require.NoError(b, err)
+			require.NoError(b, json.Unmarshal(written, &want))
+			require.Equal(b, fmt.Sprintln(len(want)), found.String(), "both found the same number")
+			b.ReportMetric(float64(ours)/float64(commandTime), "of-command")
 		}
 	})
-	b.Logf("gitleaks git .: %v; waybill: %v; ratio %.2f", commandTime, ours, float64(ours)/float64(commandTime))
 }
 
 func measure(b *testing.B, cmd *exec.Cmd, dir string, out io.Writer) time.Duration {

@@ -49,9 +49,13 @@ func Find(dir string, patterns []string, since time.Time) ([]string, error) {
 		if !hit {
 			return nil
 		}
-		info, err := d.Info()
+		info, err := fs.Stat(os.DirFS(dir), name)
 		if err != nil {
 			return err
+		}
+		if !info.Mode().IsRegular() { // opening a pipe could wait forever
+			problems = append(problems, fmt.Errorf("%s is not a regular file", name))
+			return nil
 		}
 		// Some file systems keep whole seconds only, or two.
 		if info.ModTime().Before(since.Add(-2 * time.Second)) {

@@ -217,9 +217,15 @@ func ReadReport(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// ReadFile reads a file of at most limit bytes. A larger one is an error that names the cap, of the kind that
+// ReadFile reads a regular file of at most limit bytes. A larger one is an error that names the cap, of the kind that
 // [OutputKind] calls too large.
 func ReadFile(path string, limit int64) ([]byte, error) {
+	// Opening a pipe that nobody writes to would wait forever.
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,4 +166,22 @@ func TestScan_gigabyte(t *testing.T) {
 	require.ErrorIs(t, err, scan.ErrTooLarge)
 	assert.ErrorContains(t, err, "1048576")
 	assert.Less(t, time.Since(start), 20*time.Second)
+}
+
+func TestReadFile(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	_, err := command.ReadFile(pipe, 10)
+	require.ErrorContains(t, err, "not a regular file")
+	_, err = command.ReadFile(filepath.Join(dir, "gone"), 10)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, []byte("0123456789"), 0o600))
+	b, err := command.ReadFile(file, 10)
+	require.NoError(t, err)
+	assert.Len(t, b, 10)
+	_, err = command.ReadFile(file, 9)
+	require.ErrorContains(t, err, "file went past the cap of 9 bytes")
+	assert.Equal(t, scan.ErrTooLarge, command.OutputKind(err))
 }

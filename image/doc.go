@@ -14,6 +14,22 @@
 //
 // Building from a Dockerfile is the job of package docker below this one, which makes the same layouts.
 //
+// # Speed
+//
+// Against crane 0.22 in the same run, on two cores that other work kept busy, 500 MB of which half compresses
+// ("go test -tags integration -run xxx -bench . ./image" prints both command lines and measures again):
+//
+//	                                            CPU time   time    memory   aim (time)
+//	directory to a registry (crane append -t)   0.35 x     0.43 x  36 MB    0.40 x, 64 MB
+//	directory to a layout (crane append -o)     0.33 x     0.37 x  34 MB    0.35 x
+//	layout to an empty registry (crane push)    0.95 x     1.0 x   13 MB    1.0 x
+//	eleven images with a base in common         0.29 x     0.17 x  15 MB    0.33 x
+//	eleven images, all there already            11 HEAD requests, 7 ms      100 ms
+//
+// The times of the first two rows were the best of a crowded machine, and there no aim is met by time; on
+// a machine under heavy load they went up to 1.0 x and 0.56 x, as both programs then mostly wait. CPU time
+// varied by 0.02. Memory does not grow with the size of the content.
+//
 // # Errors
 //
 // Everything returned is an [*Error] with the operation, its subject, one of the kinds declared in this

@@ -37,10 +37,11 @@ type Options struct {
 	MaxBytes int
 }
 
-// Change is one scalar that was set.
+// Change is one scalar that was set. Line and Column are where it stood in the input; a scalar that is new has
+// those of the one it was put behind.
 type Change struct {
 	File   string `json:"file"`
-	Line   int    `json:"line"`             // of the scalar, from 1
+	Line   int    `json:"line"`             // from 1
 	Column int    `json:"column"`           // in characters, from 1
 	Object string `json:"object,omitempty"` // "Deployment/shop/web": kind, namespace if any, name; empty outside Kubernetes objects
 	Path   string `json:"path"`             // JSON pointer of the scalar inside its document

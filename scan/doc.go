@@ -10,6 +10,7 @@
 //   - scan/sonarqube: a SonarQube server's quality gate, issues and hotspots
 //   - scan/mend: the Mend CLI, the Unified Agent, or the files they left behind
 //   - scan/unittests: go test, and any runner that writes JUnit or Cobertura
+//   - scan/precommit: what a git hook needs, on the staged content
 //   - scan/command: any other tool that writes a format package report/format knows
 //
 // [Run] starts jobs with bounded concurrency and returns one Result per job, in the order of the jobs,

@@ -36,6 +36,9 @@ func (s *Scanner) gitSource(t scan.Target) func(context.Context, *search) error 
 		if err != nil {
 			return err
 		}
+		if s.o.ArchiveDepth > 0 {
+			sr.note("archives in the repository were not opened: ArchiveDepth is for directories and streams")
+		}
 		r := repo{git: git, target: t}
 		if err := r.open(ctx, sr); err != nil {
 			return err

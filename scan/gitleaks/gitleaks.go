@@ -70,7 +70,7 @@ type Options struct {
 	Rules []string
 
 	DecodeDepth  int    // 0 is DefaultDecodeDepth, below 0 decodes nothing
-	ArchiveDepth int    // how deep to look into archives; 0 leaves them out
+	ArchiveDepth int    // how deep to look into archives (not in a history; one that cannot be opened is left out in silence); 0 leaves them out
 	MaxFileBytes int64  // larger files are left out, with a note in the result; 0 leaves out none
 	Git          string // the git command; "" is looked up on the PATH
 	Workers      int    // goroutines that search; 0 is the number of CPUs

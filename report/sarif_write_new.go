@@ -189,7 +189,12 @@ func (r *runOut) newResult(b []byte, f *Finding) []byte {
 // DevOps refuse a result that is nowhere.
 func appendLocation(b []byte, l *Location, run *Run) []byte {
 	uri := cmp.Or(l.Path, run.Target, toolName(run.Tool))
-	if !strings.Contains(uri, "://") || !validURI(uri) {
+	switch {
+	case strings.HasPrefix(l.Path, "/"): // outside the root, or no root is known
+		uri = "file://" + escapeURI(uri)
+	case len(l.Path) > 2 && l.Path[1:3] == ":/":
+		uri = "file:///" + l.Path[:2] + escapeURI(l.Path[2:])
+	case !strings.Contains(uri, "://") || !validURI(uri):
 		uri = escapeURI(uri)
 	}
 	b = append(b, `,"locations":[{"physicalLocation":{"artifactLocation":{"uri":`...)

@@ -86,8 +86,8 @@ type affected struct {
 }
 
 type tool struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
+	Name    string `json:"name" xml:"name"`
+	Version string `json:"version" xml:"version"`
 }
 
 // tools is a list of tools, or since 1.5 an object with components.

@@ -14,6 +14,9 @@
 // behind the mount is understood too, so a secret that really is called data/x is kv/data/data/x. A path on any
 // other engine is read as it is, and what it returns is a dynamic secret.
 //
+// Numbers arrive with the digits Vault sends. Version 2 itself keeps them as floating point, so store a whole number
+// beyond 2^53 as a string.
+//
 // # Tokens and leases
 //
 // The client logs in when first needed, once for all callers, renews its token at about two thirds of its

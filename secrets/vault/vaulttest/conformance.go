@@ -404,7 +404,16 @@ func testNoSecrets(t *testing.T, s *suite) {
 func testNumbers(t *testing.T, s *suite) {
 	m := s.mountKV(t, s.name("kv2"), 2)
 	s.putV2(t, m+"/n", map[string]any{"a": 5432, "b": json.Number("1234567890123"), "c": 1.5, "d": true, "e": []any{1, "x"}})
-	wantValue(t, s.root(t), "vault://"+m+"/n", `{"a":5432,"b":1234567890123,"c":1.5,"d":true,"e":[1,"x"]}`)
+	c := s.root(t)
+	wantValue(t, c, "vault://"+m+"/n", `{"a":5432,"b":1234567890123,"c":1.5,"d":true,"e":[1,"x"]}`)
+
+	// Beyond 2^53 it is the engine that decides: version 1 keeps the digits, version 2 does not.
+	big := map[string]any{"n": json.Number("9007199254740993")}
+	s.putV2(t, m+"/big", big)
+	wantValue(t, c, "vault://"+m+"/big", `{"n":9007199254740992}`)
+	one := s.mountKV(t, s.name("kv1"), 1)
+	s.must(t, "POST", one+"/big", big)
+	wantValue(t, c, "vault://"+one+"/big", `{"n":9007199254740993}`)
 }
 
 func testPut(t *testing.T, s *suite) {

@@ -47,8 +47,16 @@ func (s *secret) put(data map[string]any, now time.Time) int {
 		s.created = now
 	}
 	s.updated = now
+	data = floats(data)
 	s.versions = append(s.versions, &version{data: data, created: now})
 	return len(s.versions)
+}
+
+// floats loses the digits that Vault's KV version 2 loses: it keeps numbers as 64-bit floating point.
+func floats(data map[string]any) map[string]any {
+	var out map[string]any
+	_ = json.Unmarshal(mustJSON(data), &out)
+	return out
 }
 
 func (s *secret) version(n int) *version {

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -103,7 +104,7 @@ func NewServer(tb testing.TB, o *Options) *Server {
 func Start(o *Options) (*Server, error) {
 	s := New(o)
 	s.http = httptest.NewUnstartedServer(s)
-	s.http.Config.ErrorLog = nil
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that leave are no news
 	if s.o.TLS {
 		s.http.StartTLS()
 	} else {

@@ -116,6 +116,7 @@ func run(b *testing.B, cmd *exec.Cmd) {
 
 // self is this test binary doing one operation of [help].
 func self(b *testing.B, op string, args ...string) *exec.Cmd {
+	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), helperOp+"="+op)
 	return cmd

@@ -78,7 +78,7 @@ func (g GoProgram) compile(ctx context.Context, t Target) (File, error) {
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, g.Package)...) //nolint:gosec // Package is checked above, the rest is the caller's own
 	cmd.Dir = g.Dir
-	cmd.Env = append(append(os.Environ(), g.Env...), goEnv(platform)...) //nolint:forbidigo // for the compiler, as the type's comment says
+	cmd.Env = append(append(os.Environ(), g.Env...), goEnv(platform)...)
 	var output tail
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {

@@ -249,7 +249,7 @@ func (r *run) command(ctx context.Context, args, env []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the caller's own builder
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
-	cmd.Env = append(os.Environ(), env...) //nolint:forbidigo // the builder finds its configuration and proxies there
+	cmd.Env = append(os.Environ(), env...) // the builder finds its configuration and proxies there
 	if r.Host != "" {
 		cmd.Env = append(cmd.Env, "DOCKER_HOST="+r.Host)
 	}

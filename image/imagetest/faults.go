@@ -125,13 +125,13 @@ func (s *Server) serve(rw http.ResponseWriter, r *http.Request) {
 	} else if s.authorized(w, r) {
 		if err := s.handle(w, r); err != nil {
 			if errors.Is(err, errCut) {
-				panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http breaks a connection
+				panic(http.ErrAbortHandler)
 			}
 			writeError(w, err)
 		}
 	}
 	if w.cut {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http breaks a connection
+		panic(http.ErrAbortHandler)
 	}
 	broken = false
 }
@@ -162,7 +162,7 @@ func (s *Server) before(w *recorder, r *http.Request, f *Fault, body *countingBo
 	case f.Drop:
 		body.cutAfter, body.cuts = f.AfterBytes, true // the handler meets the cut
 		if f.AfterBytes == 0 {
-			panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http breaks a connection
+			panic(http.ErrAbortHandler)
 		}
 	case f.Status != 0:
 		_, _ = io.CopyN(io.Discard, body, f.AfterBytes)

@@ -162,6 +162,7 @@ type processed struct {
 // await asks until the server has processed an analysis.
 func (c *client) await(ctx context.Context, task string) (*processed, error) {
 	const path = "api/ce/task"
+	last := ""
 	for pause := c.o.Poll; ; pause = min(pause*3/2, 5*time.Second) {
 		var doc struct {
 			Task struct {
@@ -170,8 +171,12 @@ func (c *client) await(ctx context.Context, task string) (*processed, error) {
 			}
 		}
 		if err := c.call(ctx, path, url.Values{"id": {task}, "additionalFields": {"warnings"}}, &doc); err != nil {
+			if ctx.Err() != nil && last != "" {
+				err = c.fail(path, scan.ErrUnavailable, fmt.Errorf("last seen %s: %w", last, context.Cause(ctx)))
+			}
 			return nil, err
 		}
+		last = doc.Task.Status
 		switch tk := doc.Task; tk.Status {
 		case "SUCCESS":
 			if tk.AnalysisID == "" {

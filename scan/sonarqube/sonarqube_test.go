@@ -191,11 +191,11 @@ func TestScan_task(t *testing.T) {
 	}
 	t.Run("never done", func(t *testing.T) {
 		srv := sonarqubetest.NewServer(t, nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := scanner(t, srv, sonarqube.Options{}).Scan(ctx, analysed(t, srv, sonarqubetest.Analysis{Project: "shop", Hang: true}))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "last seen IN_PROGRESS")
+		assert.Regexp(t, "last seen (PENDING|IN_PROGRESS)", err.Error())
 	})
 }
 

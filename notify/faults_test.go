@@ -131,11 +131,11 @@ func httpFaults() []httpFault {
 			name: "closed after the body, for good", faults: always5(notifytest.HTTPFault{Close: true}), kind: notify.ErrAmbiguous, attempts: 5,
 		},
 		{
-			name: "silent", slow: true, faults: always5(notifytest.HTTPFault{Silent: true}), kind: notify.ErrAmbiguous, attempts: 5,
+			name: "silent", slow: true, faults: always5(notifytest.HTTPFault{Silent: true}), kind: notify.ErrAmbiguous, attempts: 2,
 			check: isA(context.DeadlineExceeded),
 		},
 		{
-			name: "a byte now and then", slow: true, faults: always5(notifytest.HTTPFault{Drip: 5 * time.Millisecond}), kind: notify.ErrAmbiguous, attempts: 5,
+			name: "a byte now and then", slow: true, faults: always5(notifytest.HTTPFault{Drip: 5 * time.Millisecond}), kind: notify.ErrAmbiguous, attempts: 2,
 		},
 		{
 			name: "an answer without end", faults: always5(notifytest.HTTPFault{Status: 200, Body: strings.Repeat("x", 1<<20)}), kind: notify.ErrAmbiguous, attempts: 5,
@@ -170,7 +170,7 @@ func httpFaults() []httpFault {
 			},
 		},
 		{
-			name: "deadline of the caller", faults: always5(notifytest.HTTPFault{Status: 503}), kind: notify.ErrUnavailable, attempts: 1,
+			name: "deadline of the caller", faults: always5(notifytest.HTTPFault{Status: 503, Header: http.Header{"Retry-After": {"20"}}}), kind: notify.ErrUnavailable, attempts: 1,
 			check: isA(context.DeadlineExceeded), within: 4 * time.Second,
 			ctx: func(ctx context.Context) (context.Context, context.CancelFunc) {
 				return context.WithTimeout(ctx, 5*time.Second)
@@ -206,7 +206,7 @@ func TestChannels_faults(t *testing.T) {
 	for _, f := range list {
 		timeout := 10 * time.Second
 		if f.slow {
-			timeout = 40 * time.Millisecond
+			timeout = 500 * time.Millisecond
 		}
 		for _, c := range httpChannels(t, timeout) {
 			if !strings.HasPrefix(c.name, f.only) {
@@ -215,11 +215,12 @@ func TestChannels_faults(t *testing.T) {
 			cases++
 			t.Run(f.name+"/"+c.name, func(t *testing.T) {
 				c.server.Fail(f.faults...)
-				base := time.Millisecond
-				if f.name == "deadline of the caller" {
-					base = time.Hour // so that the pause does not fit
+				o := &notify.Options{Base: time.Millisecond}
+				if f.slow {
+					t.Parallel()
+					o.Attempts = 2
 				}
-				fan, err := notify.New([]notify.Target{{Name: "ops", Notifier: c}}, &notify.Options{Base: base})
+				fan, err := notify.New([]notify.Target{{Name: "ops", Notifier: c}}, o)
 				require.NoError(t, err)
 				ctx := t.Context()
 				if f.ctx != nil {

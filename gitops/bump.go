@@ -167,7 +167,7 @@ func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash) (*Comm
 func (b *bump) look(ctx context.Context) (*Commit, error) {
 	c, err := b.repo.connect(ctx)
 	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // the error of the last attempt says more
+		return nil, nil //nolint:nilnil // the error of the last attempt says more
 	}
 	defer c.transport.close()
 	return b.settle(ctx, c, c.advert.hash)

@@ -68,7 +68,6 @@ func TestCanary(t *testing.T) {
 					fmt.Fprintf(&out, "%+v %#v\n", v, s.Head())
 					for _, f := range findings(t, s) {
 						fmt.Fprintf(&out, "%+v\n", f)
-						f := f
 						require.NoError(t, json.NewEncoder(&out).Encode(f))
 					}
 				}

@@ -73,7 +73,7 @@ func (h History) FastImport(w io.Writer) error {
 		} else {
 			file(h.touched(commit), commit)
 		}
-		b.WriteByte('\n')
+		_ = b.WriteByte('\n') // Flush tells
 	}
 	return b.Flush()
 }

@@ -91,7 +91,7 @@ func (r *Repository) change(branch, message string, files map[string][]byte) str
 // must unwraps what can only fail if the server's own objects are broken.
 func must[T any](v T, err error) T {
 	if err != nil {
-		panic(fmt.Sprintf("gitopstest: %v", err)) //nolint:forbidigo // a defect of the fake itself, which a test must not survive
+		panic(fmt.Sprintf("gitopstest: %v", err)) // a defect of the fake itself, which a test must not survive
 	}
 	return v
 }

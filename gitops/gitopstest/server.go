@@ -263,7 +263,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 // hangUp closes the connection, in the middle of a reply if one has begun.
 func hangUp() {
-	panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http wants to be told
+	panic(http.ErrAbortHandler) // how net/http wants to be told
 }
 
 // countingWriter counts a reply, and cuts it where a fault says so.

@@ -401,7 +401,7 @@ func codeOf(status int) argocd.Code {
 
 // abort cuts the connection.
 func abort() {
-	panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way for a handler to break off
+	panic(http.ErrAbortHandler) // net/http's own way for a handler to break off
 }
 
 type bodyKey struct{}

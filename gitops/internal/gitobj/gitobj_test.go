@@ -11,10 +11,10 @@ import (
 	"github.com/waybill-dev/waybill/gitops/internal/gitobj"
 )
 
-func tree(t testing.TB, s *gitobj.Store, root plumbing.Hash, files map[string][]byte) plumbing.Hash {
-	t.Helper()
+func tree(tb testing.TB, s *gitobj.Store, root plumbing.Hash, files map[string][]byte) plumbing.Hash {
+	tb.Helper()
 	h, err := s.Update(root, files)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return h
 }
 

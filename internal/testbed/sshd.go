@@ -44,7 +44,7 @@ func SSHD(tb TB, authorizedKey string) *SSHServer {
 		if err != nil {
 			tb.Fatalf("testbed: %v", err)
 		}
-		config += "HostKey " + key + "\n" //nolint:modernize // three of them
+		config += "HostKey " + key + "\n" //nolint:modernize,perfsprint // three of them
 		s.KnownHosts += fmt.Sprintf("[%s]:%s %s", host, port, public)
 	}
 	WriteFile(tb, filepath.Join(dir, "authorized_keys"), authorizedKey+"\n")

@@ -92,7 +92,7 @@ func New(server string, o *Options) (*Client, error) {
 		return nil, &argocd.Error{Op: "new", Kind: argocd.ErrInvalid, Err: err}
 	}
 	api := &api{token: o.Token, secure: u.Scheme == "https"}
-	done := func() error { return nil }
+	var done func() error
 	if o.Web {
 		conn := newWebConn(u, o)
 		api.conn, done = conn, conn.close

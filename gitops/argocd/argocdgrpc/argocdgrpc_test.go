@@ -107,6 +107,7 @@ func TestConformance(t *testing.T) {
 
 func TestSyncAndWait(t *testing.T) {
 	both(t, argocdtest.Options{}, func(t *testing.T, s *argocdgrpctest.Server, c *argocdgrpc.Client) {
+		t.Helper()
 		d, err := c.SyncAndWait(t.Context(), "shop", argocd.Want{Revisions: []string{commit}, Images: []string{"registry.example.com/shop:42"}}, nil)
 		require.NoError(t, err)
 		assert.Equal(t, argocd.Healthy, d.Health)
@@ -131,6 +132,7 @@ func TestSyncAndWait(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	both(t, argocdtest.Options{}, func(t *testing.T, s *argocdgrpctest.Server, c *argocdgrpc.Client) {
+		t.Helper()
 		_, err := c.Status(t.Context(), "nope")
 		require.ErrorIs(t, err, argocd.ErrNotFound)
 		var refusal *argocd.StatusError
@@ -154,6 +156,7 @@ func TestErrors(t *testing.T) {
 // A server that accepts and never answers: the context ends every call, streams included.
 func TestDeadline(t *testing.T) {
 	both(t, argocdtest.Options{}, func(t *testing.T, s *argocdgrpctest.Server, c *argocdgrpc.Client) {
+		t.Helper()
 		s.Fail(argocdtest.Fault{Delay: time.Hour, Times: -1})
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
@@ -165,6 +168,7 @@ func TestDeadline(t *testing.T) {
 
 func TestStreamFaults(t *testing.T) {
 	both(t, argocdtest.Options{}, func(t *testing.T, s *argocdgrpctest.Server, c *argocdgrpc.Client) {
+		t.Helper()
 		s.Fail(
 			argocdtest.Fault{Op: "watch", CutAfter: 2, Times: 3},
 			argocdtest.Fault{Op: "watch", Status: http.StatusServiceUnavailable},

@@ -18,8 +18,7 @@ const (
 	SonarScannerVersion = "6.2.1.4610"
 )
 
-// FetchSonarQube brings the server and its scanner into the cache, unless they are there. They are large (0.9 GB)
-// and so fetched only when asked for by name. It needs Maven.
+// FetchSonarQube brings the server and its scanner (0.9 GB) into the cache, unless they are there. It needs Maven.
 func FetchSonarQube(ctx context.Context, log io.Writer) (dir string, err error) {
 	dir, err = sonarQubeDir()
 	if err != nil {

@@ -142,7 +142,7 @@ func Tools() []Spec {
 // stands behind a slash, any program of that name will do.
 func DebianPackages() []string {
 	return []string{
-		"git/git", "openssh-server", // git
+		"git/git", "openssh-client", "openssh-server", // git
 		"docker.io", "docker-registry", "runc", "skopeo", // image
 		"etcd-server", "redis-server", // Kubernetes and Argo CD
 		"postgresql", "openssl/openssl", // Vault: dynamic credentials, certificates

@@ -56,15 +56,8 @@ func run(ctx context.Context, args []string) error {
 
 func build(ctx context.Context, names []string) error {
 	specs := testbed.Tools()
-	if slices.Equal(names, []string{"sonarqube"}) { // from Maven Central, too large to be fetched unasked
-		dir, err := testbed.FetchSonarQube(ctx, os.Stderr)
-		if err == nil {
-			fmt.Printf("%-14s %-10s in %s\n", "sonarqube", testbed.SonarQubeVersion, dir)
-		}
-		return err
-	}
 	for _, name := range names {
-		if !slices.ContainsFunc(specs, func(s testbed.Spec) bool { return s.Name == name }) {
+		if name != "sonarqube" && !slices.ContainsFunc(specs, func(s testbed.Spec) bool { return s.Name == name }) {
 			return fmt.Errorf("no tool %q", name)
 		}
 	}
@@ -83,6 +76,13 @@ func build(ctx context.Context, names []string) error {
 			fmt.Printf("%-14s %-10s in the cache\n", tool.Name, tool.Version)
 		}
 	}
+	if len(names) > 0 && !slices.Contains(names, "sonarqube") {
+		return nil
+	}
+	if _, err := testbed.FetchSonarQube(ctx, os.Stderr); err != nil {
+		return err
+	}
+	fmt.Printf("%-14s %-10s in the cache\n", "sonarqube", testbed.SonarQubeVersion)
 	return nil
 }
 

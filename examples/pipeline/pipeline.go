@@ -83,7 +83,7 @@ func (p *pipeline) check(ctx context.Context) error {
 		return err
 	}
 	defer page.Close()
-	if err := html.Write(ctx, page, all, &html.Options{Title: "Shop " + p.build}); err != nil {
+	if err := html.Write(ctx, page, all, &html.Options{Title: "Shop " + p.build, Verdict: &verdict}); err != nil {
 		return err
 	}
 	if !verdict.Pass {

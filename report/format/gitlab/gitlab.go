@@ -183,12 +183,12 @@ func finding(b *input.Builder, run int, v vulnerability) report.Finding {
 	for _, l := range v.Links {
 		f.HelpURI = input.First(f.HelpURI, l.URL)
 	}
+	var ratings []input.CVSS
 	for _, c := range v.CVSS {
-		f.Vector = input.First(f.Vector, c.Vector)
+		ratings = append(ratings, input.CVSS{Vector: c.Vector})
 	}
-	if f.Vector != "" {
-		f.Score, _ = report.ScoreCVSS(f.Vector)
-	}
+	best := input.BestCVSS(ratings)
+	f.Score, f.Vector = best.Score, best.Vector
 	for _, flag := range v.Flags {
 		if flag.Type == "flagged-as-likely-false-positive" {
 			f.Tags = append(f.Tags, "likely-false-positive")

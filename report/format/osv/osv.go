@@ -152,8 +152,7 @@ func finding(b *input.Builder, run int, res result, p pkg, g group) report.Findi
 		f.Aliases = append(f.Aliases, v.Aliases...)
 		f.CWE = append(f.CWE, v.DatabaseSpecific.CWEIDs...)
 		for _, s := range v.Severity {
-			score, _ := report.ScoreCVSS(s.Score)
-			ratings = append(ratings, input.CVSS{Vector: s.Score, Score: score})
+			ratings = append(ratings, input.CVSS{Vector: s.Score})
 		}
 		if f.Severity == report.SeverityUnknown {
 			f.Severity = b.Severity(run, string(v.DatabaseSpecific.Severity))

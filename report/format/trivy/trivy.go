@@ -290,15 +290,14 @@ func score(all map[string]cvss, source string) (float64, string) {
 	}
 	slices.Sort(rest)
 	for _, name := range append(sources, rest...) {
-		c, ok := all[name]
-		switch {
-		case !ok:
-		case c.V40Score > 0:
-			return float64(c.V40Score), c.V40Vector
-		case c.V3Score > 0:
-			return float64(c.V3Score), c.V3Vector
-		case c.V2Score > 0:
-			return float64(c.V2Score), c.V2Vector
+		c := all[name]
+		best := input.BestCVSS([]input.CVSS{
+			{Version: "4.0", Vector: c.V40Vector, Score: float64(c.V40Score)},
+			{Version: "3", Vector: c.V3Vector, Score: float64(c.V3Score)},
+			{Version: "2", Vector: c.V2Vector, Score: float64(c.V2Score)},
+		})
+		if best.Score > 0 {
+			return best.Score, best.Vector
 		}
 	}
 	return 0, ""

@@ -25,6 +25,7 @@ type repo struct {
 	mu      sync.Mutex
 	commits []string // images
 	extra   fstest.MapFS
+	gone    error // says the git server
 }
 
 func sha(i int) string { return fmt.Sprintf("%040x", 0xabc0000000+i) }
@@ -40,6 +41,9 @@ func (r *repo) push(image string) string {
 func (r *repo) source(_ context.Context, revision string) (fs.FS, string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.gone != nil {
+		return nil, "", r.gone
+	}
 	for i := range slices.Backward(r.commits) {
 		if revision == "HEAD" || revision == "main" || revision == sha(i) {
 			tree := fstest.MapFS{"shop.yaml": {Data: []byte(deployment(r.commits[i]))}}

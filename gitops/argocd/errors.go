@@ -29,6 +29,8 @@ var (
 
 	// ErrSyncFailed: the sync of the wanted revision ended in Failed or Error.
 	ErrSyncFailed = errors.New("sync failed")
+	// ErrComparison: the server cannot read what the repository holds, so there is nothing to sync to.
+	ErrComparison = errors.New("manifests cannot be read")
 	// ErrPreempted: the operation to follow was replaced by another before its end was seen.
 	ErrPreempted = errors.New("operation replaced by another")
 	// ErrOutOfSync: the sync succeeded, and the application still differs from the revision.

@@ -10,7 +10,7 @@ import (
 
 // Pauses of the judgement that are not the caller's to choose.
 const (
-	settle         = 10 * time.Second       // an application that stays OutOfSync after a successful sync
+	settle         = 10 * time.Second       // an application that stays OutOfSync after a successful sync, or unreadable
 	terminatedWait = 5 * time.Second        // for the operation of whoever terminated ours
 	firstRefresh   = 250 * time.Millisecond // between refreshes, doubled up to
 	longestRefresh = 5 * time.Second
@@ -63,6 +63,11 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 		return w.inProgress(ctx, a)
 	}
 
+	c := a.condition("ComparisonError")
+	if w.refreshed && c != nil && unreadable(c.Message) {
+		return w.unreadable(now, c.Message)
+	}
+	w.unreadableSince = time.Time{}
 	compared, applied := a.Revisions(), []string(nil)
 	seen := w.accepts(ctx, compared)
 	if state != nil && state.Phase == Succeeded && state.Operation.Sync != nil && !state.Operation.Sync.DryRun &&
@@ -156,6 +161,31 @@ func (w *waiter) unseen(a *Application) string {
 		why += ": " + cut(c.Message)
 	}
 	return why
+}
+
+// unreadable gives a commit that mends the manifests, or that the server has not seen yet, a moment.
+func (w *waiter) unreadable(now time.Time, message string) verdict {
+	if w.unreadableSince.IsZero() {
+		w.unreadableSince = now
+	}
+	deadline := w.unreadableSince.Add(settle)
+	if !now.Before(deadline) {
+		return fail(ErrComparison, "for %s: %s", settle, cut(message))
+	}
+	v := w.askRefresh(now, "manifests that can be read: "+cut(message))
+	v.look = deadline
+	return v
+}
+
+// unreadable reports whether a ComparisonError is about what the repository holds, which stays so until
+// somebody commits, and not about reaching it.
+func unreadable(message string) bool {
+	for _, said := range []string{"code = FailedPrecondition", "code = InvalidArgument", "Manifest generation error", "app path does not exist"} {
+		if strings.Contains(message, said) {
+			return true
+		}
+	}
+	return false
 }
 
 // outOfSync judges an application that is known to differ from an accepted revision while nothing runs.

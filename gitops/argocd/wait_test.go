@@ -21,6 +21,7 @@ import (
 // time is the bubble's.
 func TestWait_races(t *testing.T) {
 	const ours = "example.com/shop:ours"
+	const broken = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: [}\n"
 	type world struct {
 		r   *repo
 		s   *argocdtest.Server
@@ -179,9 +180,41 @@ func TestWait_races(t *testing.T) {
 			kind: argocd.ErrInvalid, says: "the application has 1 sources",
 		},
 		"manifests that cannot be read": {
-			before: func(w *world) { w.r.add("broken.yaml", "just: text\n") },
-			opts:   argocd.WaitOptions{Timeout: 30 * time.Second},
-			kind:   argocd.ErrTimeout, says: "broken.yaml",
+			before: func(w *world) { w.r.add("broken.yaml", broken) },
+			kind:   argocd.ErrComparison, says: "broken.yaml", within: 12 * time.Second,
+		},
+		"manifests that can be read again": {
+			before: func(w *world) {
+				w.r.add("broken.yaml", broken)
+				later(5*time.Second, func() { w.r.remove("broken.yaml") })
+			},
+			within: 12 * time.Second,
+		},
+		"a directory that is not there": {
+			before: func(w *world) {
+				w.s.Delete("shop")
+				w.s.Add(argocdtest.App{Name: "shop", Path: "nowhere"})
+			},
+			kind: argocd.ErrComparison, says: "app path does not exist", within: 12 * time.Second,
+		},
+		"manifests in every style": {
+			before: func(w *world) {
+				w.r.add("flow.yaml", "{apiVersion: v1, kind: List, items: [{apiVersion: batch/v1, kind: Job, metadata: {name: once}, spec: {template: {spec: {containers: [{image: \"example.com/once:1\"}]}}}}]}\n")
+			},
+			want: func(_ *world, want *argocd.Want) { want.Images = []string{ours, "example.com/once:1"} },
+		},
+		"a repository that is out of reach": {
+			before: func(w *world) {
+				w.r.unreachable(errors.New("rpc error: code = Unavailable desc = dial tcp: connection refused"))
+			},
+			opts: argocd.WaitOptions{Timeout: 30 * time.Second},
+			kind: argocd.ErrTimeout, says: "connection refused",
+		},
+		"a repository that is out of reach for half a minute": {
+			before: func(w *world) {
+				w.r.unreachable(errors.New("rpc error: code = Unavailable desc = dial tcp: connection refused"))
+				later(30*time.Second, func() { w.r.unreachable(nil) })
+			},
 		},
 		"left-overs that nobody prunes": {
 			before: func(w *world) {
@@ -296,6 +329,12 @@ func (r *repo) add(name, text string) {
 		r.extra = fstest.MapFS{}
 	}
 	r.extra[name] = &fstest.MapFile{Data: []byte(text)}
+}
+
+func (r *repo) unreachable(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = err
 }
 
 func (r *repo) remove(name string) {

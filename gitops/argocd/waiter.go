@@ -56,6 +56,7 @@ type waiter struct {
 	autoSince       time.Time
 	outSince        time.Time
 	degradedSince   time.Time
+	unreadableSince time.Time
 	terminatedSince time.Time
 	windowUntil     time.Time
 	nextTerminate   time.Time

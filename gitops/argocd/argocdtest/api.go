@@ -268,31 +268,14 @@ func (s *Server) managed(w http.ResponseWriter, _ *http.Request, ap *app, _ *Fau
 		key := manifest{Resource: Resource{Group: r.Group, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}}.key()
 		item := map[string]string{"group": r.Group, "kind": r.Kind, "namespace": r.Namespace, "name": r.Name, "targetState": "null", "liveState": "null"}
 		if l := ap.live[key]; l != nil {
-			item["liveState"] = l.state()
+			item["liveState"] = l.text
 		}
 		if m, ok := ap.target[key]; ok {
-			item["targetState"] = m.state()
+			item["targetState"] = m.text
 		}
 		items = append(items, item)
 	}
 	reply(w, map[string]any{"items": items})
-}
-
-// state is the manifest as JSON, as far as the fake knows it.
-func (m manifest) state() string {
-	var containers []map[string]string
-	for i, image := range m.Images {
-		containers = append(containers, map[string]string{"name": fmt.Sprintf("c%d", i), "image": image})
-	}
-	apiVersion := m.Version
-	if m.Group != "" {
-		apiVersion = m.Group + "/" + m.Version
-	}
-	b, _ := json.Marshal(map[string]any{
-		"apiVersion": apiVersion, "kind": m.Kind, "metadata": map[string]string{"name": m.Name, "namespace": m.Namespace},
-		"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": containers}}},
-	})
-	return string(b)
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request, _ *app, _ *Fault) {

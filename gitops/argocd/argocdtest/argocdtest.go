@@ -1,8 +1,8 @@
 // Package argocdtest is a fake Argo CD in process: its REST API over HTTP, with a small controller behind it
 // that compares, syncs and moves the health of what it "runs".
 //
-// Applications are plain manifests from a tree of files that the test provides for each revision
-// ([Options].Source). Whether an application is OutOfSync is computed from them; a sync applies them; pods
+// Applications are plain manifests, in YAML of any style or JSON, from a tree of files that the test provides for
+// each revision ([Options].Source). Whether an application is OutOfSync is computed from them; a sync applies them; pods
 // take a moment to be Healthy, or do what the test scripts. Operations go through the states, and in the
 // order, in which the real controller shows them: Succeeded before Synced, Synced before Healthy.
 //

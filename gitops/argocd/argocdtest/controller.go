@@ -77,12 +77,16 @@ var commit = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // load reads the manifests of a revision.
 func (s *Server) load(ctx context.Context, ap *app, revision string) (map[string]manifest, string, error) {
+	const failed = "Failed to load target state: failed to generate manifest for source 1 of 1: "
 	tree, sha, err := s.opts.Source(ctx, revision)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf(failed+"rpc error: code = Unknown desc = %w", err)
 	}
 	manifests, err := readManifests(tree, ap.Path, ap.Namespace)
-	return manifests, sha, err
+	if err != nil {
+		return nil, "", fmt.Errorf(failed+"%w", err)
+	}
+	return manifests, sha, nil
 }
 
 // reconcile compares the application with its target revision, and starts the automated sync where one is
@@ -100,10 +104,8 @@ func (s *Server) reconcile(ctx context.Context, ap *app) error {
 	ap.reconciledAt = &t
 	ap.conditions = nil
 	if err != nil {
-		ap.sync = argocd.SyncUnknown
-		ap.conditions = append(ap.conditions, argocd.Condition{
-			Type: "ComparisonError", Message: "Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unknown desc = " + err.Error(), LastTransitionTime: &t,
-		})
+		ap.sync, ap.revision = argocd.SyncUnknown, "" // there is no telling what it would be
+		ap.conditions = append(ap.conditions, argocd.Condition{Type: "ComparisonError", Message: err.Error(), LastTransitionTime: &t})
 		s.publish(ap, "MODIFIED")
 		return nil
 	}
@@ -209,8 +211,7 @@ func (s *Server) operate(ap *app, op argocd.Operation, run int) {
 			switch {
 			case err != nil:
 				st.Phase = argocd.Errored
-				st.Message = "ComparisonError: Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unknown desc = " + err.Error()
-				result.Revision = ""
+				st.Message = "ComparisonError: " + err.Error()
 			case fault != nil:
 				st.Phase, st.Message = argocd.Failed, "one or more objects failed to apply, reason: "+fault.Message
 				if op.Retry != nil && try < op.Retry.Limit {

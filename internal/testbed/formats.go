@@ -17,4 +17,20 @@ var (
 			SHA512: "sGlLjpNpKTpCvlrlN84SKVikDqJnD+8AVWxsvUk5T5vsX4n8aX5S2BWqqAg3zjVZp+z/5A0zcjOPkpacbqOTEg==",
 		},
 	}
+	// Act runs workflows of GitHub Actions; built without Docker it runs them on this machine.
+	Act = Spec{
+		Name:     "act",
+		Module:   "github.com/nektos/act",
+		Packages: []string{"github.com/nektos/act"},
+		LDFlags:  "-X main.version={semver}",
+		Env:      []string{"CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -tags=WITHOUT_DOCKER"},
+	}
+	// ActionsCore is GitHub's library for actions; its file-command.js and command.js write what the runner reads.
+	ActionsCore = Spec{
+		Name: "actions-core",
+		NPM: &NPM{
+			Package: "@actions/core", Version: "3.0.1", Program: "lib/file-command.js",
+			SHA512: "a6d/Nwahm9fliVGRhdhofo40HjHQasUPusmc7vBfyky+7Z+P2A1J68zyFVaNcEclc/Se+eO595oAr5nwEIoIUA==",
+		},
+	}
 )

@@ -133,7 +133,7 @@ func Tools() []Spec {
 	return []Spec{
 		Gofumpt, GolangciLint, Multitool, SARIFViewer, React, ReactDOM,
 		Gitleaks, Distribution, Crane, Toxiproxy, Kustomize, Helm, Buildx, BuildKit,
-		Vault, Trivy, AzureTaskLib, FormatCheck, NotificationsEngine, AdaptiveCards,
+		Vault, Trivy, AzureTaskLib, ActionsCore, Act, FormatCheck, NotificationsEngine, AdaptiveCards,
 		KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl, Kwok, ArgoCD33, ArgoCD214,
 	}
 }

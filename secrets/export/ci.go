@@ -32,7 +32,7 @@ func AzureDevOps(w io.Writer, items []Item, o *AzureDevOpsOptions) error {
 	if o == nil {
 		o = &AzureDevOpsOptions{}
 	}
-	if err := errors.Join(check(items, azureVariable), checkNull(items)); err != nil {
+	if err := errors.Join(check(items, azureVariable), checkText(items)); err != nil {
 		return err
 	}
 	escape := strings.NewReplacer("%", "%AZP25", "\r", "%0D", "\n", "%0A").Replace
@@ -57,13 +57,17 @@ func AzureDevOps(w io.Writer, items []Item, o *AzureDevOpsOptions) error {
 // named by $GITHUB_ENV. Masks are written first. A random delimiter that stands in no value keeps a value
 // from ending its block.
 func GitHub(commands, env io.Writer, items []Item) error {
-	if err := errors.Join(check(items, variable), checkNull(items)); err != nil {
-		return err
-	}
+	errs := []error{check(items, variable), checkText(items)}
 	for _, item := range items {
 		if strings.HasPrefix(item.Name, "GITHUB_") || strings.HasPrefix(item.Name, "RUNNER_") || item.Name == "NODE_OPTIONS" {
-			return invalid(item.Name, "GitHub does not let a step set this variable")
+			errs = append(errs, invalid(item.Name, "GitHub does not let a step set this variable"))
 		}
+		if strings.HasSuffix(item.Value.Expose(), "\r") {
+			errs = append(errs, invalid(item.Name, "ends in a carriage return, which a runner on Windows takes for half of a line end"))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace
 	var m, e bytes.Buffer

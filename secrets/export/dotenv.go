@@ -30,7 +30,11 @@ func Dotenv(w io.Writer, items []Item, o *DotenvOptions) error {
 	if o == nil {
 		o = &DotenvOptions{}
 	}
-	errs := []error{check(items, variable), checkNull(items)}
+	values := checkText
+	if o.Dialect == Shell {
+		values = checkNull
+	}
+	errs := []error{check(items, variable), values(items)}
 	var b bytes.Buffer
 	for _, item := range items {
 		text, err := quote(item.Value.Expose(), o.Dialect)

@@ -20,6 +20,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/waybill-dev/waybill/secrets"
 )
@@ -74,6 +75,18 @@ func checkNull(items []Item) error {
 	for _, item := range items {
 		if strings.Contains(item.Value.Expose(), "\x00") {
 			errs = append(errs, invalid(item.Name, "holds a null byte"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkText finds values that text cannot hold: a reader puts the replacement character in the place of bytes
+// that are not UTF-8.
+func checkText(items []Item) error {
+	errs := []error{checkNull(items)}
+	for _, item := range items {
+		if !utf8.ValidString(item.Value.Expose()) {
+			errs = append(errs, invalid(item.Name, "is not UTF-8"))
 		}
 	}
 	return errors.Join(errs...)

@@ -105,6 +105,28 @@ func TestNullBytes(t *testing.T) {
 	require.ErrorIs(t, err, secrets.ErrInvalid)
 }
 
+func TestNotText(t *testing.T) {
+	for name, f := range formats {
+		err := f(io.Discard, items("A", "x\xff\xfey"))
+		if name == "k8s" || name == "dotenv-shell" { // these hold bytes
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorIs(t, err, secrets.ErrInvalid, name)
+		assert.ErrorContains(t, err, "UTF-8", name)
+	}
+}
+
+func TestGitHub_refusesAllAtOnce(t *testing.T) {
+	var commands, env bytes.Buffer
+	err := export.GitHub(&commands, &env, items("GITHUB_ENV", "x", "A", "ends in\r", "B", "\xff"))
+	require.ErrorIs(t, err, secrets.ErrInvalid)
+	for _, want := range []string{"GITHUB_ENV", "carriage return", "UTF-8"} {
+		require.ErrorContains(t, err, want)
+	}
+	assert.Zero(t, commands.Len()+env.Len(), "nothing is written")
+}
+
 func TestDotenv_refusesWhatReadersTakeDifferently(t *testing.T) {
 	for value, portable := range map[string]bool{
 		"plain": true, "with space": true, "it's": true, `say "hi"`: true, "two\nlines": true, "#hash": true, "$HOME `id`": true, "": true, "a=b": true,

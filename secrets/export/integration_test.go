@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -229,4 +231,100 @@ console.log(JSON.stringify(out))`
 			}
 		}
 	}
+}
+
+// GitHub's own library is the standard for what a runner reads: what it writes for a value, we write.
+func TestGitHub_asGitHubWrites(t *testing.T) {
+	lib := testbed.Require(t, testbed.ActionsCore).Path
+	node := testbed.Debian(t, "nodejs", "node")
+	script := `const lib = process.argv[1], out = [];
+const {prepareKeyValueMessage} = await import(lib), {issueCommand} = await import(lib.replace("file-command", "command"));
+let printed; process.stdout.write = s => printed = s;
+for (const v of JSON.parse(require("fs").readFileSync(0, "utf8"))) { issueCommand("add-mask", {}, v); out.push({Env: prepareKeyValueMessage("A", v), Mask: printed}); }
+require("fs").writeSync(1, JSON.stringify(out))`
+	sent, err := json.Marshal(sendable(t))
+	require.NoError(t, err)
+	var theirs []struct{ Env, Mask string }
+	require.NoError(t, json.Unmarshal(pipe(t, string(sent), node, "-e", "(async () => {"+script+"})()", lib), &theirs))
+	delimiter := regexp.MustCompile("ghadelimiter_[0-9a-f-]+")
+	for i, v := range sendable(t) {
+		var commands, env bytes.Buffer
+		require.NoError(t, export.GitHub(&commands, &env, items("A", v)))
+		assert.Equal(t, delimiter.ReplaceAllString(theirs[i].Env, "D")+"\n", delimiter.ReplaceAllString(env.String(), "D"))
+		if v != "" {
+			first, _, _ := strings.Cut(commands.String(), "\n")
+			assert.Equal(t, theirs[i].Mask, first+"\n")
+		}
+	}
+	t.Logf("%d values written as @actions/core writes them", len(theirs))
+}
+
+// sendable are the values that the GitHub export does not refuse.
+func sendable(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, v := range values() {
+		if !strings.HasSuffix(v, "\r") {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// TestGitHub_roundTrip runs a workflow whose first step prints and appends what was exported, and whose second
+// looks at its environment and prints all of it. The engine is act, which reads both by itself.
+func TestGitHub_roundTrip(t *testing.T) {
+	act := testbed.Require(t, testbed.Act).Path
+	dir := t.TempDir()
+	var in []export.Item
+	for i, v := range sendable(t) {
+		in = append(in, items(fmt.Sprintf("V%d", i), v)...)
+	}
+	var commands, env bytes.Buffer
+	require.NoError(t, export.GitHub(&commands, &env, in))
+	for name, b := range map[string][]byte{"commands": commands.Bytes(), "env": env.Bytes(), ".github/workflows/w.yml": fmt.Appendf(nil, `on: push
+jobs:
+  job:
+    runs-on: here
+    steps:
+      - {shell: sh, run: 'cat "%[1]s/commands"; cat "%[1]s/env" >>"$GITHUB_ENV"'}
+      - {shell: sh, run: 'env -0 >"%[1]s/got"; env | grep -v ^PATH='}
+`, dir)} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), b, 0o600))
+	}
+	for _, args := range [][]string{{"init", "-q"}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "--allow-empty", "-m", "x"}} {
+		out, err := exec.CommandContext(t.Context(), testbed.Debian(t, "git", "git"), append([]string{"-C", dir}, args...)...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	cmd := exec.CommandContext(t.Context(), act, "push", "-P", "here=-self-hosted", "-W", ".github/workflows/w.yml")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
+	log, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", log)
+
+	raw, err := os.ReadFile(filepath.Join(dir, "got"))
+	require.NoError(t, err)
+	got := map[string]string{}
+	for entry := range strings.SplitSeq(string(raw), "\x00") {
+		name, value, _ := strings.Cut(entry, "=")
+		got[name] = value
+	}
+	equal := 0
+	for _, item := range in {
+		want := item.Value.Expose()
+		// act reads lines, so it loses carriage returns at their ends, and empty lines at the beginning.
+		if known := strings.TrimLeft(strings.ReplaceAll(want, "\r\n", "\n"), "\n"); known != want {
+			assert.Equal(t, known, got[item.Name])
+			continue
+		}
+		assert.Equal(t, want, got[item.Name])
+		equal++
+	}
+	for _, canary := range secretstest.Canaries() {
+		assert.Empty(t, secretstest.Leaks(string(log), canary), "%.40q in the log", canary)
+	}
+	assert.Contains(t, string(log), "***")
+	t.Logf("%d of %d values equal through act", equal, len(in))
+	assert.Greater(t, equal, 40)
 }

@@ -24,7 +24,7 @@ import (
 
 // Options configures a [Client]. The zero value is ready to use.
 type Options struct {
-	// Namespace is the Vault Enterprise namespace all paths are in.
+	// Namespace is the Vault Enterprise namespace all paths are in. Tested on vaulttest only.
 	Namespace string
 
 	// RootCAs are the authorities the server's certificate may come from; nil means the system's.

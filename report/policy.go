@@ -10,6 +10,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Policy says what a report must be like to pass. It is data: see [ParsePolicy] for its JSON form.
@@ -361,6 +363,11 @@ func (p Policy) Validate() error {
 		if int(c.Severity) >= len(severityNames) {
 			bad("fail[%d].severity is none of the scale", i)
 		}
+		for _, cat := range c.Categories {
+			if !slices.Contains(categories, cat) {
+				bad("fail[%d].categories: %q is none of %v", i, cat, categories)
+			}
+		}
 		for _, w := range c.CWE {
 			if _, ok := ParseCWE(w); !ok {
 				bad("fail[%d].cwe: %q is no weakness like CWE-79", i, w)
@@ -371,6 +378,12 @@ func (p Policy) Validate() error {
 				bad("fail[%d]: pattern %q: %w", i, pattern, err)
 			}
 		}
+		if slices.Contains(slices.Concat(c.Tools, c.Rules, c.Paths), "") {
+			bad("fail[%d]: one of tools, rules or paths is empty and would match nothing", i)
+		}
+	}
+	if slices.Contains(slices.Concat(p.RequireTools, p.AllowIncomplete), "") {
+		bad("requireTools and allowIncomplete must not hold an empty name")
 	}
 	for _, t := range p.RequireTools {
 		if slices.ContainsFunc(p.AllowIncomplete, func(a string) bool { return strings.EqualFold(a, t) }) {
@@ -403,21 +416,26 @@ func ParsePolicy(data []byte) (Policy, error) {
 	if in.Version != 1 {
 		return Policy{}, &Error{Op: "parse", Subject: "policy", Kind: ErrUnsupported, Err: fmt.Errorf("version is %d, must be 1", in.Version)}
 	}
-	return in.Policy, in.Policy.Validate()
+	if err := in.Policy.Validate(); err != nil {
+		return Policy{}, err
+	}
+	return in.Policy, nil
 }
 
-// strictJSON reads one JSON value and refuses unknown members and anything after it.
+// strictJSON reads one JSON value and refuses unknown and repeated members and anything after it.
 func strictJSON(data []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return ErrEmpty
-		}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if len(bytes.TrimSpace(data)) == 0 {
+		return ErrEmpty
+	}
+	whole := jsontext.NewDecoder(bytes.NewReader(data))
+	if _, err := whole.ReadValue(); err != nil {
 		return err
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+	if _, err := whole.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("more text after the end of the value")
 	}
-	return nil
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	return dec.Decode(v)
 }

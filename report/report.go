@@ -151,6 +151,8 @@ const (
 	CategoryPolicy  Category = "policy"  // a rejected library, a failed gate of another system
 )
 
+var categories = []Category{CategoryCode, CategoryPackage, CategorySecret, CategoryConfig, CategoryLicense, CategoryPolicy}
+
 // Kind is a SARIF result kind. The zero value means fail, as in SARIF.
 type Kind string
 

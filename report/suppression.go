@@ -88,6 +88,9 @@ func ParseSuppressions(data []byte) (*Suppressions, error) {
 	if in.Version != 1 {
 		return nil, &Error{Op: "parse", Subject: "suppressions", Kind: ErrUnsupported, Err: fmt.Errorf("version is %d, must be 1", in.Version)}
 	}
+	if in.Suppressions == nil {
+		return nil, &Error{Op: "parse", Subject: "suppressions", Kind: ErrInvalid, Err: errors.New("the list suppressions is missing")}
+	}
 	var errs []error
 	for i := range in.Suppressions {
 		e := &in.Suppressions[i]

@@ -1,4 +1,4 @@
-// Package gitlab writes a report for GitLab: as a security report of schema 15, and as a code quality report.
+// Package gitlab writes a report for GitLab: as a security report of schema 15.2.1, and as a code quality report.
 //
 // Both hold open findings only, since GitLab has no place for what is suppressed or absent.
 //
@@ -88,7 +88,6 @@ type vulnerability struct {
 	Identifiers []identifier `json:"identifiers"`
 	Links       []link       `json:"links,omitempty"`
 	Location    location     `json:"location"`
-	Extract     string       `json:"raw_source_code_extract,omitempty"`
 }
 
 type identifier struct {
@@ -210,9 +209,10 @@ func newScan(runs []report.Run, typ Type) scan {
 	start, end := time.Unix(0, 0), time.Unix(0, 0)
 	for i, r := range runs {
 		if len(runs) == 1 {
-			sc.Scanner = scanner{ID: slug(r.Tool), Name: r.Tool, Version: r.Version, Vendor: vendor{r.Tool}, URL: r.InformationURI}
-			if sc.Scanner.Version == "" {
-				sc.Scanner.Version = "unknown"
+			name := first(r.Tool, "unknown")
+			sc.Scanner = scanner{ID: slug(name), Name: name, Version: first(r.Version, "unknown"), Vendor: vendor{name}}
+			if web(r.InformationURI) {
+				sc.Scanner.URL = r.InformationURI
 			}
 		}
 		if i == 0 && !r.Started.IsZero() {
@@ -265,12 +265,15 @@ func newVulnerability(f *report.Finding, typ Type, image string) *vulnerability 
 		v.Location.Dependency = &dependency{Version: p.Installed}
 		v.Location.Dependency.Package.Name = p.Name
 		if p.Fixed != "" {
-			v.Solution = "Upgrade " + p.Name + " to " + p.Fixed
+			v.Solution = clip("Upgrade "+p.Name+" to "+p.Fixed, 7000)
 		}
+	} else if typ == DependencyScanning || typ == ContainerScanning {
+		v.Location.Dependency = &dependency{}
+		v.Location.Dependency.Package.Name = "unknown"
 	}
 	switch typ {
 	case ContainerScanning:
-		v.Location.Image = image
+		v.Location.Image = first(image, "unknown")
 		v.Location.OS = "unknown"
 	case DependencyScanning:
 		v.Location.File = first(v.Location.File, "unknown")

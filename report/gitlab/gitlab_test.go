@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/waybill-dev/waybill/internal/golden"
+	"github.com/waybill-dev/waybill/internal/schematest"
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format"
 	"github.com/waybill-dev/waybill/report/gitlab"
@@ -26,7 +28,7 @@ func write(tb testing.TB, s report.Source, o *gitlab.Options) []byte {
 }
 
 func TestWrite(t *testing.T) {
-	for _, typ := range []gitlab.Type{"", gitlab.SAST, gitlab.SecretDetection, gitlab.DependencyScanning, gitlab.ContainerScanning} {
+	for _, typ := range types {
 		out := write(t, sample.Shop(t), &gitlab.Options{Type: typ, Image: "registry.example.org/shop/web:1"})
 		golden.Check(t, "testdata/shop-"+string(typ)+".json", out)
 	}
@@ -56,6 +58,35 @@ func TestWrite_hostile(t *testing.T) {
 		assert.True(t, json.Valid(out), "%q", evil)
 		assert.NotContains(t, string(out), "<script")
 		assert.NotContains(t, string(out), `"url":"javascript:`)
+	}
+}
+
+var types = []gitlab.Type{"", gitlab.SAST, gitlab.SecretDetection, gitlab.DependencyScanning, gitlab.ContainerScanning}
+
+// GitLab refuses a report that breaks its schema.
+func TestWrite_schema(t *testing.T) {
+	rules, err := os.ReadFile("testdata/rules-15.2.1.json")
+	require.NoError(t, err)
+	valid := schematest.Compile(t, string(rules))
+	for _, typ := range types {
+		assert.NoError(t, valid(write(t, sample.Shop(t), &gitlab.Options{Type: typ})), typ)
+		for _, evil := range sample.Evil {
+			assert.NoError(t, valid(write(t, sample.Hostile(t, evil), &gitlab.Options{Type: typ})), "%s %q", typ, evil)
+		}
+		for _, cat := range []report.Category{"", report.CategorySecret, report.CategoryPackage} {
+			bare := &report.Report{
+				Runs: []report.Run{{InformationURI: "javascript:alert(1)"}},
+				Findings: []report.Finding{
+					{Category: cat, CWE: []string{"CWE-1"}},
+					{Category: cat, Title: strings.Repeat("é", 300), Package: &report.Package{Fixed: strings.Repeat("1.2.3, ", 3000)}},
+				},
+			}
+			assert.NoError(t, valid(write(t, bare, &gitlab.Options{Type: typ})), "%s %q", typ, cat)
+		}
+	}
+	for was, is := range map[string]string{`"status"`: `"state"`, `"High"`: `"HIGH"`, `"2026-01-02T03:04:05"`: `"2026-01-02T03:04:05Z"`, `"sast"`: `"secret_detection"`} {
+		broken := bytes.ReplaceAll(write(t, sample.Shop(t), nil), []byte(was), []byte(is))
+		assert.Error(t, valid(broken), "%s instead of %s goes unnoticed", is, was)
 	}
 }
 

@@ -28,7 +28,9 @@ import (
 // ReadOptions says how to read. The zero value is fine.
 type ReadOptions struct {
 	report.Options
-	// Format is one of [Names]; "" or "auto" means to tell by the content.
+	// Format is one of [Names]; "" or "auto" means to tell by the content. A name is for what several tools
+	// write alike, such as an empty list: content that is plainly of another format, or says nothing in the
+	// one that was named, is a [report.ErrUnknownFormat] and never a clean report.
 	Format string
 }
 
@@ -47,11 +49,11 @@ func Names() []string {
 
 // Detect tells the format of r by its content and returns its name and a reader of the whole of r.
 func Detect(r io.Reader, o *ReadOptions) (name string, whole io.Reader, err error) {
-	f, whole, err := detect(r, limits(o))
+	c, err := detect(r, limits(o))
 	if err != nil {
 		return "", nil, err
 	}
-	return f.name, whole, nil
+	return c.format.name, c.whole, nil
 }
 
 // Read reads a report of any known format. o may be nil.
@@ -59,11 +61,11 @@ func Read(ctx context.Context, r io.Reader, o *ReadOptions) (*report.Report, err
 	if o == nil {
 		o = &ReadOptions{}
 	}
-	f, r, err := choose(r, o)
+	c, err := choose(r, o)
 	if err != nil {
 		return nil, err
 	}
-	return f.read(ctx, r, &o.Options)
+	return c.read(ctx, o)
 }
 
 // Open opens a report of any known format. SARIF stays in the file and is read as often as its findings are
@@ -77,14 +79,14 @@ func Open(ctx context.Context, path string, o *ReadOptions) (*report.File, error
 		return nil, &report.Error{Op: "open", Subject: path, Err: withoutPath(err)}
 	}
 	defer in.Close()
-	f, r, err := choose(in, o)
+	c, err := choose(in, o)
 	if err != nil {
 		return nil, about(path, err)
 	}
-	if f.name == "sarif" {
+	if c.format.name == "sarif" {
 		return report.OpenSARIF(ctx, path, &o.Options)
 	}
-	rep, err := f.read(ctx, r, &o.Options)
+	rep, err := c.read(ctx, o)
 	if err != nil {
 		return nil, about(path, err)
 	}
@@ -119,13 +121,44 @@ func limits(o *ReadOptions) input.Limits {
 	return input.LimitsOf(&o.Options)
 }
 
-// choose takes the format the caller named, or else the one that the content has.
-func choose(r io.Reader, o *ReadOptions) (*known, io.Reader, error) {
+// choice is a report and the format it is read as.
+type choice struct {
+	format *known
+	whole  io.Reader
+	shape  *shape
+}
+
+// choose takes the format that the content has; a name given by the caller must go with that.
+func choose(r io.Reader, o *ReadOptions) (choice, error) {
 	if o.Format == "" || o.Format == Auto {
 		return detect(r, limits(o))
 	}
 	f, err := named(o.Format)
-	return f, r, err
+	if err != nil {
+		return choice{}, err
+	}
+	limited := &io.LimitedReader{R: r, N: limits(o).BytesOrDefault()}
+	sh, whole, err := lookTwice(r, limited, limits(o))
+	if err != nil {
+		return choice{}, input.Fail("input", err)
+	}
+	if others := matching(sh); len(others) > 0 && !f.is(sh) {
+		return choice{}, unknown("the report is " + strings.Join(others, " or ") + ", not " + f.name)
+	}
+	return choice{f, whole, sh}, nil
+}
+
+// read reads what was chosen. The outside of a report may not be known for what it is named; then its reader must
+// find something in it.
+func (c choice) read(ctx context.Context, o *ReadOptions) (*report.Report, error) {
+	rep, err := c.format.read(ctx, c.whole, &o.Options)
+	if err != nil || c.format.is(c.shape) || len(rep.Findings) > 0 || rep.Tests != nil {
+		return rep, err
+	}
+	if len(rep.Unplaced) > 0 || !slices.ContainsFunc(rep.Runs, func(r report.Run) bool { return r.Status == report.StatusCompleted }) {
+		return nil, unknown("the report is not " + c.format.name + ": saw " + c.shape.String())
+	}
+	return rep, nil
 }
 
 func named(name string) (*known, error) {
@@ -140,20 +173,20 @@ func named(name string) (*known, error) {
 }
 
 // detect reads the head of r, or all of it where the outside of a document ends at its end, and puts it back.
-func detect(r io.Reader, limits input.Limits) (*known, io.Reader, error) {
+func detect(r io.Reader, limits input.Limits) (choice, error) {
 	limited := &io.LimitedReader{R: r, N: limits.BytesOrDefault()}
 	sh, whole, err := lookTwice(r, limited, limits)
 	if err != nil {
-		return nil, nil, input.Fail("input", err)
+		return choice{}, input.Fail("input", err)
 	}
 	f, err := match(sh)
 	if err != nil {
 		if sh.cut && limited.N <= 0 {
 			err = input.Fail("input", &input.CapError{Cap: "size", Limit: limits.BytesOrDefault()})
 		}
-		return nil, nil, err
+		return choice{}, err
 	}
-	return f, whole, nil
+	return choice{f, whole, sh}, nil
 }
 
 // lookTwice looks at r within limited and returns a reader of the whole of r: r itself where it can be wound
@@ -178,15 +211,10 @@ func match(sh *shape) (*known, error) {
 	if sh.syntax == "empty" {
 		return nil, input.Fail("input", input.ErrEmpty)
 	}
-	var found []*known
-	for i := range formats {
-		if formats[i].is(sh) {
-			found = append(found, &formats[i])
-		}
-	}
+	found := matching(sh)
 	switch {
 	case len(found) == 1:
-		return found[0], nil
+		return named(found[0])
 	case len(found) == 0 && sh.cut:
 		return nil, input.Fail("input", &input.SyntaxError{Err: fmt.Errorf("%w; seen so far: %s", input.ErrTruncated, sh)})
 	case len(found) == 0:
@@ -195,11 +223,17 @@ func match(sh *shape) (*known, error) {
 		}
 		return nil, unknown("saw " + sh.String())
 	}
-	names := make([]string, len(found))
-	for i, f := range found {
-		names[i] = f.name
+	return nil, unknown(fmt.Sprintf("saw %s, which may be %s: name the format", sh, strings.Join(found, ", ")))
+}
+
+// matching names the formats whose outside sh is.
+func matching(sh *shape) (names []string) {
+	for i := range formats {
+		if formats[i].is(sh) {
+			names = append(names, formats[i].name)
+		}
 	}
-	return nil, unknown(fmt.Sprintf("saw %s, which may be %s: name the format", sh, strings.Join(names, ", ")))
+	return names
 }
 
 func unknown(why string) error {

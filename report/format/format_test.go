@@ -66,6 +66,55 @@ func TestRead_everySampleByItsContent(t *testing.T) {
 	}
 }
 
+// A report named as another tool's is an error, and never a clean report of that tool.
+func TestRead_everySampleByOtherNames(t *testing.T) {
+	for owner, files := range samples(t) {
+		for _, file := range files {
+			in, err := os.ReadFile(file)
+			require.NoError(t, err)
+			_, _, detected := format.Detect(bytes.NewReader(in), nil)
+			for _, name := range format.Names() {
+				if name == owner || ambiguous[filepath.ToSlash(file)] && strings.Contains(detected.Error(), name) {
+					continue
+				}
+				rep, err := format.Read(t.Context(), bytes.NewReader(in), &format.ReadOptions{Format: name})
+				if assert.Error(t, err, "%s is read as %s", file, name) {
+					assert.ErrorAs(t, err, new(*report.Error))
+					assert.Nil(t, rep)
+				}
+			}
+		}
+	}
+	_, err := format.Open(t.Context(), "trivy/testdata/fs.json", &format.ReadOptions{Format: "gitleaks"})
+	require.EqualError(t, err, "report: read trivy/testdata/fs.json: unknown format: the report is trivy, not gitleaks")
+}
+
+// What is nobody's report is nobody's clean report either.
+func TestRead_nobodysReportByName(t *testing.T) {
+	for _, in := range []string{`{}`, `{"a":1}`, `[{}]`, `[1]`, `[[]]`, `"x"`, `1`, `true`, `<a/>`, `<coverage/>`, "hello\n", `{"statements":[],"@context":"x"}`} {
+		for _, name := range format.Names() {
+			rep, err := format.Read(t.Context(), strings.NewReader(in), &format.ReadOptions{Format: name})
+			if err == nil {
+				assert.NotEmpty(t, rep.Findings, "%s is a clean report of %s", in, name)
+			}
+		}
+	}
+}
+
+// Some tools write so little for "clean" that only the name says whose it is.
+func TestRead_cleanByName(t *testing.T) {
+	for name, in := range map[string]string{
+		"mend": `{"vulnerabilities":[]}`, "osv": `{"results":[]}`, "semgrep": `{"results":[],"errors":[]}`, "grype": `{"matches":[]}`,
+		"gitleaks": `[]`, "hadolint": `[]`, "trivy": `null`, "trivyoperator": `{"apiVersion":"v1","kind":"List","items":[]}`,
+	} {
+		rep, err := format.Read(t.Context(), strings.NewReader(in), &format.ReadOptions{Format: name})
+		if assert.NoError(t, err, name) {
+			assert.Equal(t, report.StatusCompleted, rep.Runs[0].Status, name)
+			assert.Empty(t, rep.Findings)
+		}
+	}
+}
+
 func TestRead_unknown(t *testing.T) {
 	tests := []struct {
 		name, in string

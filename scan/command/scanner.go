@@ -178,10 +178,6 @@ func (s *Scanner) read(ctx context.Context, raw []byte, root string) (*report.Re
 	if o.Root == "" {
 		o.Root = root
 	}
-	// A reader told to read another tool's report may find nothing in it, which is not the same as clean.
-	if got, _, err := format.Detect(bytes.NewReader(raw), o); err == nil && o.Format != "" && o.Format != format.Auto && got != o.Format {
-		return nil, fmt.Errorf("the report is %s, not %s", got, o.Format)
-	}
 	return format.Read(ctx, bytes.NewReader(raw), o)
 }
 

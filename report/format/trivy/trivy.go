@@ -136,7 +136,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 	}
 	b.Document(doc)
 	var d document
-	if bytes.TrimSpace(doc.Data)[0] == '[' {
+	if c := bytes.TrimSpace(doc.Data)[0]; c == '[' || c == 'n' {
 		_, err = doc.Decode(&d.Results) // before schema version 2
 	} else {
 		_, err = doc.Decode(&d)
@@ -151,6 +151,10 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		Tool: tool, Version: d.Trivy.Version, InformationURI: home,
 		Target: input.First(d.ArtifactName, d.ClusterName),
 	})}
+	if d.SchemaVersion == 0 && !d.Results.Present && d.ArtifactName == "" && d.ClusterName == "" {
+		b.Report.Runs[rd.run].Status = report.StatusNoResults
+		b.Report.Runs[rd.run].Reason = "the report says neither its schema version nor what was scanned"
+	}
 	rd.commit = d.Metadata.Commit
 	rd.image = d.ArtifactType == "container_image"
 	rd.results(d.Results, "")
@@ -178,6 +182,9 @@ type reader struct {
 func (rd *reader) results(list input.List[result], resource string) {
 	rd.b.Count(rd.run, "result", list.Bad)
 	for _, res := range list.Items {
+		if res.Target == "" && res.Class == "" && res.Type == "" {
+			rd.b.Report.AddUnplaced(tool, "result that says nothing of what was scanned", 1)
+		}
 		rd.b.Count(rd.run, "package", res.Packages.Bad)
 		rd.b.Count(rd.run, "vulnerability", res.Vulnerabilities.Bad)
 		rd.b.Count(rd.run, "misconfiguration", res.Misconfigurations.Bad)

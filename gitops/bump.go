@@ -292,7 +292,7 @@ func (c *client) head(branch string) (plumbing.Hash, error) {
 
 // edit makes the edits in the files of the snapshot and returns those that changed.
 func (b *bump) edit(s *snapshot, done *Commit) (map[string][]byte, error) {
-	editor, err := manifest.NewEditor(b.edits, &manifest.Options{SkipUnrelated: true})
+	editor, err := manifest.NewEditor(b.edits, nil)
 	if err != nil {
 		return nil, &fault{ErrOptions, err}
 	}
@@ -326,9 +326,9 @@ func (b *bump) edit(s *snapshot, done *Commit) (map[string][]byte, error) {
 	return changed, nil
 }
 
-// explain reads again, and all of it, what was skipped as unrelated: near matches stand there.
+// explain reads again, and all of it, what was passed over as unrelated: near matches stand there.
 func (b *bump) explain(s *snapshot, otherwise error) error {
-	editor, err := manifest.NewEditor(b.edits, nil)
+	editor, err := manifest.NewEditor(b.edits, &manifest.Options{ParseAll: true})
 	if err != nil {
 		return otherwise
 	}

@@ -60,7 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	} else if err != nil {
 		return 2
 	}
-	editor, err := manifest.NewEditor(edits, nil)
+	editor, err := manifest.NewEditor(edits, &manifest.Options{ParseAll: true}) // a file that is unreadable is to be found
 	if err == nil && flags.NArg() == 0 {
 		err = errors.New("no file or directory given")
 	}

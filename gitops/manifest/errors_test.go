@@ -142,3 +142,30 @@ func TestSet_quotes(t *testing.T) {
 		assert.Equal(t, want, string(out))
 	}
 }
+
+// A document that has nothing to do with the edits is parsed only when asked for, or when an image was not found.
+func TestSet_parseAll(t *testing.T) {
+	const broken = "a: b: c\n"
+	in := []byte(broken + "---\nimage: reg.io/team/web:v1\n---\nimage: reg.io/web-web:v1 # web\n" + broken)
+	edit := func(image string) []manifest.Edit { return []manifest.Edit{{Image: image, To: "v2"}} }
+	out, ch, err := manifest.Set("f.yaml", in, edit("reg.io/team/web"), nil)
+	require.NoError(t, err)
+	assert.Len(t, ch, 1)
+	assert.Equal(t, 3, ch[0].Line)
+	assert.Equal(t, strings.Replace(string(in), "team/web:v1", "team/web:v2", 1), string(out))
+
+	_, _, err = manifest.Set("f.yaml", in, edit("reg.io/team/web"), &manifest.Options{ParseAll: true})
+	require.ErrorIs(t, err, manifest.ErrSyntax)
+	require.ErrorContains(t, err, "f.yaml:1:5")
+	_, _, err = manifest.Set("f.yaml", in, edit("reg.io/other"), nil)
+	require.ErrorIs(t, err, manifest.ErrSyntax, "found nowhere: all is looked at")
+	_, _, err = manifest.Set("f.yaml", in, edit("reg.io/web"), nil)
+	require.ErrorContains(t, err, "f.yaml:6", "a word in a comment is enough to be looked at")
+
+	e, err := manifest.NewEditor(edit("reg.io/web"), nil)
+	require.NoError(t, err)
+	_, _, err = e.File("f.yaml", []byte("\xff\xfei\x00"))
+	require.NoError(t, err, "UTF-16 that does not hold the image")
+	_, _, err = e.File("f.yaml", []byte("\xff\xfew\x00e\x00b\x00"))
+	require.ErrorIs(t, err, manifest.ErrUnsupported)
+}

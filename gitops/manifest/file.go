@@ -21,20 +21,20 @@ func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err erro
 	fail := func(kind, err error) ([]byte, []Change, error) {
 		return nil, nil, &Error{Op: "set", File: name, Kind: kind, Err: err}
 	}
-	if e.o.SkipUnrelated && !e.related(in) {
-		return in, nil, nil
-	}
-	if len(in) > e.o.MaxBytes {
-		return fail(ErrTooLarge, fmt.Errorf("%d bytes; the cap MaxBytes is %d", len(in), e.o.MaxBytes))
-	}
-	if bytes.HasPrefix(in, []byte("\xff\xfe")) || bytes.HasPrefix(in, []byte("\xfe\xff")) {
+	utf16 := bytes.HasPrefix(in, []byte("\xff\xfe")) || bytes.HasPrefix(in, []byte("\xfe\xff"))
+	switch {
+	case utf16 && e.related(bytes.ReplaceAll(in, []byte{0}, nil)):
 		return fail(ErrUnsupported, errors.New("UTF-16; save it as UTF-8"))
+	case utf16 || !e.related(in):
+		return in, nil, nil
+	case len(in) > e.o.MaxBytes:
+		return fail(ErrTooLarge, fmt.Errorf("%d bytes; the cap MaxBytes is %d", len(in), e.o.MaxBytes))
 	}
 	var edited []byte
 	done := 0              // how far the output has come
 	lines, counted := 0, 0 // lines up to an offset
 	for _, d := range documents(in) {
-		if e.o.SkipUnrelated && !e.related(d.text) {
+		if !e.related(d.text) {
 			continue
 		}
 		lines += countLines(in[counted:d.start])
@@ -61,12 +61,20 @@ func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err erro
 	return append(edited, in[done:]...), ch, nil
 }
 
-// related reports whether an image of the edits can stand in the text. A reference holds the last part of
-// its repository literally, unless it is written with escapes.
+// related reports whether the text has to be parsed: whether an image of the edits can stand in it.
 func (e *Editor) related(text []byte) bool {
+	if e.o.ParseAll {
+		return true
+	}
 	for i := range e.edits {
-		if bytes.Contains(text, e.edits[i].needle) || e.edits[i].Path != "" {
+		ed := &e.edits[i]
+		if ed.Path != "" { // it may lead to a tag alone
 			return true
+		}
+		for _, all := range ed.spellings {
+			if !slices.ContainsFunc(all, func(word []byte) bool { return !holds(text, word) }) {
+				return true
+			}
 		}
 	}
 	return bytes.IndexByte(text, '\\') >= 0 && escape.Match(text)
@@ -74,6 +82,38 @@ func (e *Editor) related(text []byte) bool {
 
 // escape is what letters of an image can be written with in double quotes.
 var escape = regexp.MustCompile(`\\[xuU\r\n]`)
+
+// words are the parts of a repository, without its registry. However an image is written down, in one scalar or
+// several, each of them stands there as it is, unless it is written with escapes.
+func words(id string) (all [][]byte) {
+	domain, path := splitDomain(id)
+	if domain == "docker.io" {
+		path = strings.TrimPrefix(path, "library/")
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		all = append(all, []byte(part))
+	}
+	slices.Reverse(all) // the last is the rarest
+	return all
+}
+
+// holds reports whether a part of a repository stands in the text, and not only as a piece of a longer part.
+func holds(text, word []byte) bool {
+	inside := func(c byte) bool {
+		return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
+	}
+	for at := 0; ; at++ {
+		i := bytes.Index(text[at:], word)
+		if i < 0 {
+			return false
+		}
+		at += i
+		end := at + len(word)
+		if (at == 0 || !inside(text[at-1])) && (end == len(text) || !inside(text[end])) {
+			return true
+		}
+	}
+}
 
 // documents parts a file at its "---" lines. A line that begins with "---" ends a document wherever it stands,
 // in quotes and blocks too, so the parts can be parsed one by one. A file with directives stays whole.
@@ -158,7 +198,6 @@ func (e *Editor) document(name string, d *document) ([]byte, []Change, error) {
 	if err := d.parse(); err != nil {
 		return nil, nil, parseError(name, d.line, err)
 	}
-	d.lines = lineOffsets(d.text)
 	var ops []op
 	var changes []Change
 	for _, root := range d.root.Content {
@@ -171,6 +210,7 @@ func (e *Editor) document(name string, d *document) ([]byte, []Change, error) {
 	if len(ops) == 0 {
 		return d.text, nil, nil
 	}
+	d.lines = lineOffsets(d.text)
 	text, err := d.make(name, ops, changes)
 	if err != nil {
 		return nil, nil, err

@@ -27,11 +27,12 @@ type Edit struct {
 	Matches int
 }
 
-// Options tunes an edit. The zero value reads everything.
+// Options tunes an edit. The zero value is ready to use.
 type Options struct {
-	// SkipUnrelated leaves documents unparsed in which no image of the edits can stand. This is many times
-	// faster on large inputs, but a syntax error in such a document goes unseen.
-	SkipUnrelated bool
+	// ParseAll also parses the documents in which none of the images can stand, which takes many times longer.
+	// It changes no edit. It finds a syntax error that has nothing to do with the edits, and near matches of an
+	// image that stands nowhere.
+	ParseAll bool
 
 	// MaxBytes caps the size of a file; 0 means 16 MiB.
 	MaxBytes int
@@ -64,14 +65,18 @@ func Set(name string, in []byte, edits []Edit, o *Options) (out []byte, ch []Cha
 	if err != nil {
 		return nil, nil, err
 	}
-	out, ch, err = e.File(name, in)
-	if err == nil {
-		err = e.Check()
-	}
-	if err != nil {
+	if out, ch, err = e.File(name, in); err != nil {
 		return nil, nil, err
 	}
-	return out, ch, nil
+	switch err = e.Check(); {
+	case err == nil:
+		return out, ch, nil
+	case e.o.ParseAll:
+		return nil, nil, err
+	}
+	all := e.o // the near matches stand in what was passed over, or an error that says why
+	all.ParseAll = true
+	return Set(name, in, edits, &all)
 }
 
 // An Editor makes the same edits in many files. It is not safe for concurrent use.
@@ -84,10 +89,10 @@ type Editor struct {
 // edit is an Edit, read and checked.
 type edit struct {
 	Edit
-	id      string // identity of Image
-	to      reference
-	needle  []byte // text without which no reference to the image can be spelled
-	matched int
+	id        string // identity of Image
+	to        reference
+	spellings [][][]byte // words of which one set stands in any document that holds the image
+	matched   int
 }
 
 // maxEdits bounds what one call may ask for.
@@ -148,7 +153,11 @@ func NewEditor(edits []Edit, o *Options) (*Editor, error) {
 			continue
 		}
 		places[place] = in.To
-		e.edits = append(e.edits, edit{Edit: in, id: id, to: to, needle: []byte(id[strings.LastIndexByte(id, '/')+1:])})
+		ed := edit{Edit: in, id: id, to: to, spellings: [][][]byte{words(id)}}
+		if to.name != "" { // an image that was moved already
+			ed.spellings = append(ed.spellings, words(identity(to.name)))
+		}
+		e.edits = append(e.edits, ed)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -38,8 +39,11 @@ type Login struct {
 // String hides the secrets.
 func (l Login) String() string { return fmt.Sprintf("login of %q", l.User) }
 
-// GoString hides the secrets.
-func (l Login) GoString() string { return l.String() }
+// Format hides the secrets, whatever the verb.
+func (l Login) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, l.String()) }
+
+// MarshalText hides the secrets from encoders and structured logs.
+func (l Login) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // Logins is a [Keychain] of functions by exact host and port, called at each login. Static fits a fixed
 // password, a function that asks a secret store fits one that changes.

@@ -1,9 +1,12 @@
 package image_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -49,6 +52,8 @@ func TestDockerConfig(t *testing.T) {
 		{"helper prints nonsense", `{"credsStore":"chatty"}`, "r.test", image.Login{}, "did not print a login"},
 		{"helper missing", `{"credsStore":"nowhere"}`, "r.test", image.Login{}, "docker-credential-nowhere"},
 		{"helper is a path", `{"credsStore":"../../bin/sh"}`, "r.test", image.Login{}, "impossible"},
+		{"two entries for one host", `{"auths":{"https://r.test/v1/":{"username":"old","password":"o"},"r.test":{"username":"u","password":"p"},"http://r.test/v2/":{"username":"older","password":"o"}}}`, "r.test", image.Login{User: "u", Password: "p"}, ""},
+		{"two entries for the hub", `{"auths":{"docker.io":{"username":"other","password":"o"},"https://index.docker.io/v1/":{"username":"u","password":"p"}}}`, "index.docker.io", image.Login{User: "u", Password: "p"}, ""},
 		{"damaged auth", `{"auths":{"r.test":{"auth":"aHVudGVyMg=="}}}`, "r.test", image.Login{}, "damaged"},
 		{"no JSON", `hunter2`, "r.test", image.Login{}, "no docker configuration"},
 	}
@@ -191,9 +196,20 @@ func TestNew_invalid(t *testing.T) {
 	}
 }
 
-func TestLogin_String(t *testing.T) {
+func TestLogin_doesNotPrint(t *testing.T) {
 	l := image.Login{User: "u", Password: "hunter2", IdentityToken: "hunter3"}
-	for _, s := range []string{fmt.Sprint(l), fmt.Sprintf("%+v", l), fmt.Sprintf("%#v", l), fmt.Sprintf("%q", l)} {
-		assert.NotContains(t, s, "hunter")
+	for _, x := range []any{l, &l, struct{ L image.Login }{l}, []image.Login{l}, map[string]image.Login{"k": l}} {
+		for verb := range strings.FieldsSeq("%v %+v %#v %s %q %x %d %c %U %t") {
+			s := fmt.Sprintf(verb, x)
+			assert.NotContains(t, s, "hunter", verb)
+			assert.NotContains(t, s, "68756e746572", verb)
+		}
+		j, err := json.Marshal(x)
+		require.NoError(t, err)
+		assert.NotContains(t, string(j), "hunter")
+		var logs bytes.Buffer
+		slog.New(slog.NewJSONHandler(&logs, nil)).Info("m", "login", x)
+		slog.New(slog.NewTextHandler(&logs, nil)).Info("m", "login", x)
+		assert.NotContains(t, logs.String(), "hunter")
 	}
 }

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,22 +71,32 @@ func (c dockerConfig) Login(ctx context.Context, registry string) (Login, error)
 		server = hubKey
 	}
 	helper := f.CredsStore
-	for key, name := range f.CredHelpers {
-		if hostOfKey(key) == registry {
-			helper = name
-		}
+	if key, ok := keyFor(f.CredHelpers, server, registry); ok {
+		helper = f.CredHelpers[key]
 	}
 	if helper != "" {
 		if l, err := askHelper(ctx, helper, server); err != nil || l != (Login{}) {
 			return l, err
 		}
 	}
-	for key, a := range f.Auths {
-		if hostOfKey(key) == registry {
-			return a.login(key)
-		}
+	if key, ok := keyFor(f.Auths, server, registry); ok {
+		return f.Auths[key].login(key)
 	}
 	return Login{}, nil
+}
+
+// keyFor finds the entry for a registry: the one of exactly the name docker gives it, else the first that names
+// its host, so that a file with several always gives the same login.
+func keyFor[V any](entries map[string]V, server, registry string) (string, bool) {
+	if _, ok := entries[server]; ok {
+		return server, true
+	}
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		if hostOfKey(key) == registry {
+			return key, true
+		}
+	}
+	return "", false
 }
 
 func (c dockerConfig) read() (*dockerFile, error) {

@@ -144,6 +144,25 @@ exit 1
 	}, got)
 }
 
+// A step prints a secret line by line, and one secret may begin another.
+func TestBuild_secretsOfSeveralLines(t *testing.T) {
+	const script = "printf '%s\\n' \"$BUILD_SECRET_0\" \"$BUILD_SECRET_1\" >&2; exit 1\n"
+	value := func(s string) func(context.Context) (string, error) {
+		return func(context.Context) (string, error) { return s, nil }
+	}
+	var said strings.Builder
+	_, err := docker.Build(t.Context(), docker.Spec{
+		Context: contextDir(t), Secrets: map[string]func(context.Context) (string, error){"a": value("hunter2"), "b": value("hunter2-and-more\nsecond line of it\n")},
+	}, filepath.Join(t.TempDir(), "out"), &docker.Options{
+		Address: "unix:///s", BuildxCommand: standIn(t, script), Progress: func(e docker.Event) { said.WriteString(e.Text + "\n") },
+	})
+	require.Error(t, err)
+	for _, part := range []string{"hunter2", "and-more", "second line"} {
+		assert.NotContains(t, err.Error()+said.String(), part)
+	}
+	assert.Contains(t, said.String(), "[redacted]\n[redacted]\n[redacted]")
+}
+
 // The builder's arguments hold no secret, and its environment does.
 func TestBuild_secretsAreNoArguments(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "seen")

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,6 @@ const maxSecretBytes = 100 << 10
 
 func (r *run) fetchSecrets(ctx context.Context) error {
 	r.secrets = map[string]string{}
-	var pairs []string
 	for id, f := range r.Spec.Secrets {
 		value, err := f(ctx)
 		if err != nil {
@@ -42,15 +42,35 @@ func (r *run) fetchSecrets(ctx context.Context) error {
 		if len(value) > maxSecretBytes || strings.ContainsRune(value, 0) {
 			return fail(image.ErrInvalid, fmt.Errorf("secret %q is larger than %d bytes or holds a zero byte", id, maxSecretBytes))
 		}
-		if r.secrets[id] = value; strings.TrimSpace(value) != "" {
-			pairs = append(pairs, value, "[redacted]", strings.TrimSpace(value), "[redacted]")
-		}
+		r.secrets[id] = value
 	}
-	r.redact = strings.NewReplacer(pairs...)
+	r.redact = redactor(slices.Collect(maps.Values(r.secrets)))
 	return nil
 }
 
-// secretEnv names the environment variables that carry the secrets, in the order of their ids.
+// redactor blots out values, and their lines too, as what steps print comes line by line.
+func redactor(values []string) *strings.Replacer {
+	var known []string
+	for _, v := range values {
+		known = append(known, v, strings.TrimSpace(v))
+		for line := range strings.Lines(v) {
+			if line = strings.TrimSpace(line); len(line) >= 4 { // shorter ones would blot out half the log
+				known = append(known, line)
+			}
+		}
+	}
+	// The longest first: where one value begins another, nothing of the longer one stays.
+	slices.SortFunc(known, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	var pairs []string
+	for _, v := range known {
+		if v != "" {
+			pairs = append(pairs, v, "[redacted]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// secretFlags hands the secrets over in environment variables, in the order of their ids.
 func (r *run) secretFlags() (flags, env []string) {
 	for i, id := range slices.Sorted(maps.Keys(r.secrets)) {
 		name := fmt.Sprintf("BUILD_SECRET_%d", i)

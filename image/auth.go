@@ -264,7 +264,7 @@ func (h *host) askToken(ctx context.Context, realm *url.URL, l Login, service st
 	if service != "" {
 		params.Set("service", service)
 	}
-	req, err := tokenRequest(ctx, realm, l, params)
+	req, err := tokenRequest(h.restrict(ctx, realm), realm, l, params)
 	if err != nil {
 		return token{}, fail(ErrRegistry, "%w", httpx.RedactError(err))
 	}

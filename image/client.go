@@ -104,6 +104,7 @@ func New(o *Options) (*Client, error) {
 	}
 	if c.http.Transport == nil {
 		t := httpx.Transport()
+		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, ControlContext: refusePrivate}).DialContext
 		t.ResponseHeaderTimeout = 5 * time.Minute // registries verify a large layer before they answer
 		c.http.Transport = t
 	}

@@ -42,7 +42,8 @@ type Referrer struct {
 // Registries that lack the referrers API keep the list of artifacts in a tag made of the subject's digest,
 // which can only be read and written as a whole. Attaches to one subject through one client therefore wait
 // for each other, and each looks afterwards whether its entry is still there and adds it again when another
-// process has overwritten it.
+// process has overwritten it. As registries have no conditional write, two processes that write at the same moment
+// can still lose one; attach from one process.
 //
 // The errors are those of [Client.Push].
 func (c *Client) Attach(ctx context.Context, subject, artifactType string, r io.Reader) (string, error) {

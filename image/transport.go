@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/waybill-dev/waybill/internal/httpx"
@@ -230,16 +231,48 @@ func (c *Client) isPrivate(ctx context.Context, host string) bool {
 	}
 	return slices.ContainsFunc(ips, func(ip net.IP) bool {
 		a, ok := netip.AddrFromSlice(ip)
-		a = a.Unmap()
-		return ok && (a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() || sharedSpace.Contains(a))
+		return ok && privateAddr(a)
 	})
+}
+
+func privateAddr(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() || sharedSpace.Contains(a)
+}
+
+// publicOnly marks the context of requests that a public registry sends elsewhere.
+type publicOnly struct{}
+
+// restrict marks ctx when target is not the registry itself and the registry is public. What a name stands for
+// may change between the look at it in hop and the connection; the dialer sees the address it really gets.
+// Through a proxy only the proxy's own address would be seen, so there the mark is left off.
+func (h *host) restrict(ctx context.Context, target *url.URL) context.Context {
+	name := (&url.URL{Host: h.endpoint}).Hostname()
+	if target.Host == h.endpoint || h.client.isPrivate(ctx, name) {
+		return ctx
+	}
+	if t, ok := h.client.http.Transport.(*http.Transport); ok && t.Proxy != nil {
+		if proxy, err := t.Proxy(&http.Request{URL: target}); proxy != nil || err != nil {
+			return ctx
+		}
+	}
+	return context.WithValue(ctx, publicOnly{}, true)
+}
+
+// refusePrivate is the control function of the dialer.
+func refusePrivate(ctx context.Context, _, address string, _ syscall.RawConn) error {
+	a, err := netip.ParseAddrPort(address)
+	if ctx.Value(publicOnly{}) != nil && (err != nil || privateAddr(a.Addr())) {
+		return fail(ErrRedirect, "to the private address %s", address)
+	}
+	return nil
 }
 
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // carrier-grade NAT; cloud metadata services live there too
 
 // roundTrip sends the request once, to one place.
 func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, authorization string) (*http.Response, error) {
-	ctx, dog := watch(ctx, h.client.opts.StallTimeout)
+	ctx, dog := watch(h.restrict(ctx, target), h.client.opts.StallTimeout)
 	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), nil)
 	if err != nil {
 		dog.stop()

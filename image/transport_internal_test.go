@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"testing"
 
@@ -57,6 +58,41 @@ func TestHost_hop(t *testing.T) {
 		}
 		require.NoError(t, err, tt.location)
 		assert.Equal(t, tt.want, got.String())
+	}
+}
+
+// A name may be public when it is looked at and private when it is connected to.
+func TestHost_rebinding(t *testing.T) {
+	asked := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked[r.Host]++
+		http.Redirect(w, r, "http://store.test/metadata", http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(server.Close)
+	for address, want := range map[string]error{"93.184.216.34": ErrRedirect, "10.0.0.7": nil} { // of the registry
+		c, err := New(&Options{AllowInsecureHTTP: true, Attempts: 1})
+		require.NoError(t, err)
+		c.lookup = func(_ context.Context, host string) ([]net.IP, error) {
+			if host == "registry.test" {
+				return []net.IP{net.ParseIP(address)}, nil
+			}
+			return []net.IP{net.ParseIP("8.8.8.8")}, nil
+		}
+		dialer := &net.Dialer{ControlContext: refusePrivate}
+		c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, server.Listener.Addr().String()) // every name is this machine
+		}}
+		clear(asked)
+		_, err = c.Resolve(t.Context(), "registry.test/app:1")
+		c.CloseIdleConnections()
+		require.ErrorIs(t, err, ErrRedirect)
+		assert.Positive(t, asked["registry.test"])
+		if want != nil {
+			assert.Zero(t, asked["store.test"], "nothing was sent to the private address")
+			assert.ErrorContains(t, err, "private address 127.0.0.1")
+		} else {
+			assert.Positive(t, asked["store.test"], "a private registry may send to its own kind")
+		}
 	}
 }
 

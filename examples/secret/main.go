@@ -11,7 +11,8 @@
 //
 // run starts the command with the values in its environment, and without the Vault credentials named above. What it
 // prints passes through a redactor; signals go on to it; its exit code becomes ours. While it runs dynamic secrets
-// are renewed, and when it ends they are revoked.
+// are renewed, and when it ends they are revoked. What it leaves running in the background is listened to for ten
+// more seconds.
 //
 // export prints the document; for github, the masks go to standard error and the rest belongs at the end of the
 // file $GITHUB_ENV. eso writes no values. policy prints the least Vault policy that reads the references.
@@ -146,7 +147,7 @@ type stores struct {
 	vault    *vault.Client // nil without a vault reference
 }
 
-func open(q *request, refs []string) (*stores, error) {
+func open(q *request, refs []string, stderr io.Writer) (*stores, error) {
 	s := &stores{redactor: secrets.NewRedactor()}
 	byScheme := map[string]secrets.Store{"env": secrets.FromEnv(), "file": secrets.FromFiles(nil)}
 	for _, ref := range refs {
@@ -159,7 +160,10 @@ func open(q *request, refs []string) (*stores, error) {
 		}
 	}
 	var err error
-	s.resolver, err = secrets.NewResolver(byScheme, &secrets.ResolverOptions{Redactor: s.redactor})
+	s.resolver, err = secrets.NewResolver(byScheme, &secrets.ResolverOptions{
+		Redactor: s.redactor,
+		OnError:  func(_ string, err error) { fmt.Fprintln(stderr, "secret:", err) }, // too short to mask, among others
+	})
 	return s, err
 }
 
@@ -181,7 +185,7 @@ func (q *request) refs() []string {
 }
 
 func exportItems(ctx context.Context, q *request, stdout, stderr io.Writer) (int, error) {
-	s, err := open(q, q.refs())
+	s, err := open(q, q.refs(), stderr)
 	if err != nil {
 		return exitBroken, err
 	}
@@ -225,8 +229,8 @@ func write(ctx context.Context, q *request, s *stores, stdout, stderr io.Writer)
 	return &secrets.Error{Op: "export", Kind: secrets.ErrInvalid, Err: fmt.Errorf("-format is %q; there are dotenv, k8s, eso, azuredevops and github", q.format)}
 }
 
-func printPolicy(ctx context.Context, q *request, stdout, _ io.Writer) (int, error) {
-	s, err := open(q, q.rest)
+func printPolicy(ctx context.Context, q *request, stdout, stderr io.Writer) (int, error) {
+	s, err := open(q, q.rest, stderr)
 	if err != nil {
 		return exitBroken, err
 	}
@@ -249,8 +253,8 @@ type verdict struct {
 	Checks []vault.Check `json:"checks"`
 }
 
-func printPreflight(ctx context.Context, q *request, stdout, _ io.Writer) (int, error) {
-	s, err := open(q, q.rest)
+func printPreflight(ctx context.Context, q *request, stdout, stderr io.Writer) (int, error) {
+	s, err := open(q, q.rest, stderr)
 	if errors.Is(err, secrets.ErrInsecure) {
 		return exitRefused, err
 	}

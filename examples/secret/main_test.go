@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +80,26 @@ func TestRun(t *testing.T) {
 	assert.Equal(t, 7, code)
 	assert.Equal(t, "out ***\n", stdout)
 	assert.Equal(t, "err ***\n", stderr)
+}
+
+func TestRun_saysWhatItCannotMask(t *testing.T) {
+	s := server(t, map[string]any{"pin": "42"})
+	stdout, stderr, code := output(t, program(t, s, "run", "-env", "PIN=vault://secret/app#pin", "--", "sh", "-c", `echo "$PIN"`))
+	assert.Equal(t, 0, code)
+	assert.Equal(t, "42\n", stdout)
+	assert.Contains(t, stderr, "vault://secret/app#pin: too short to mask")
+}
+
+// A command that leaves something behind, which holds its output open, has ended all the same.
+func TestRun_leavesTheBackground(t *testing.T) {
+	t.Parallel()
+	cmd := program(t, nil, "run", "-env", "V=env://HOME", "--", "sh", "-c", `sleep 600 & echo $!; exit 3`)
+	stdout, stderr, code := output(t, cmd)
+	assert.Equal(t, 3, code, stderr)
+	assert.Empty(t, stderr)
+	pid, err := strconv.Atoi(strings.TrimSpace(stdout))
+	require.NoError(t, err)
+	assert.NoError(t, syscall.Kill(pid, syscall.SIGKILL), "it goes on")
 }
 
 func TestRun_leaksNoCanary(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/waybill-dev/waybill/secrets"
 	"github.com/waybill-dev/waybill/secrets/export"
@@ -25,7 +26,7 @@ func runCommand(ctx context.Context, q *request, stdout, stderr io.Writer) (code
 	signal.Notify(signals, passedOn...)
 	defer signal.Stop(signals)
 
-	s, err := open(q, q.refs())
+	s, err := open(q, q.refs(), stderr)
 	if err != nil {
 		return exitBroken, err
 	}
@@ -55,6 +56,7 @@ func runCommand(ctx context.Context, q *request, stdout, stderr io.Writer) (code
 
 	out, errOut := s.redactor.Writer(stdout), s.redactor.Writer(stderr)
 	cmd := exec.Command(q.rest[0], q.rest[1:]...) //nolint:gosec // the caller's command, ended by the caller's signals
+	cmd.WaitDelay = 10 * time.Second              // for what it leaves in the background, which would otherwise hold us for ever
 	cmd.Env = append(inherited(), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, out, errOut
 	if err := cmd.Start(); err != nil {
@@ -65,7 +67,9 @@ func runCommand(ctx context.Context, q *request, stdout, stderr io.Writer) (code
 		for {
 			select {
 			case sig := <-signals:
-				_ = cmd.Process.Signal(sig) // it may just have ended
+				if !fromKeyboard(sig) { // which the command has got already
+					_ = cmd.Process.Signal(sig) // it may just have ended
+				}
 			case <-ended:
 				return
 			}
@@ -74,7 +78,7 @@ func runCommand(ctx context.Context, q *request, stdout, stderr io.Writer) (code
 	waitErr := cmd.Wait()
 	close(ended)
 	flushErr := errors.Join(out.Close(), errOut.Close())
-	if _, exited := errors.AsType[*exec.ExitError](waitErr); waitErr != nil && !exited {
+	if _, exited := errors.AsType[*exec.ExitError](waitErr); waitErr != nil && !exited && !errors.Is(waitErr, exec.ErrWaitDelay) {
 		return exitBroken, errors.Join(waitErr, flushErr)
 	}
 	return exitCode(cmd.ProcessState), flushErr

@@ -8,3 +8,6 @@ import "os"
 var passedOn = []os.Signal{os.Interrupt}
 
 func exitCode(s *os.ProcessState) int { return s.ExitCode() }
+
+// fromKeyboard: consoles send Ctrl-C to every process in them.
+func fromKeyboard(os.Signal) bool { return true }

@@ -37,6 +37,15 @@ type Options struct {
 	MaxFindings int
 	// Verdict is shown beside the title when it is set.
 	Verdict *report.Verdict
+	// Tables are shown above the findings: what else a reader should know, such as the steps of the run.
+	Tables []Table
+}
+
+// Table is text in rows and columns.
+type Table struct {
+	Title   string
+	Columns []string
+	Rows    [][]string
 }
 
 const (
@@ -118,6 +127,7 @@ type page struct {
 	Style                    template.CSS
 	ScriptHash               string
 	Verdict                  *report.Verdict
+	Tables                   []Table
 	Broken                   []report.Run
 	Open, Suppressed, Absent int
 	Severities               []named
@@ -167,6 +177,7 @@ func newPage(t *tally.Tally, o *Options, left int) *page {
 		Style:      template.CSS(style), //nolint:gosec // our own file
 		ScriptHash: "sha256-" + base64.StdEncoding.EncodeToString(sum[:]),
 		Verdict:    o.Verdict,
+		Tables:     o.Tables,
 		Open:       t.Open, Suppressed: t.Suppressed, Absent: t.Absent,
 		Tools:    bars(tally.Most(t.ByTool, topTools)),
 		Rules:    bars(tally.Most(t.ByRule, topRules)),

@@ -39,13 +39,25 @@ func TestWrite_loadsNothing(t *testing.T) {
 // Whatever stands in a report stays text.
 func TestWrite_hostile(t *testing.T) {
 	for _, evil := range sample.Evil {
-		out := page(t, sample.Hostile(t, evil), &html.Options{Title: evil, Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: evil, Message: evil}}}})
+		out := page(t, sample.Hostile(t, evil), &html.Options{
+			Title: evil, Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: evil, Message: evil}}},
+			Tables: []html.Table{{Title: evil, Columns: []string{evil}, Rows: [][]string{{evil}}}},
+		})
 		assert.NotContains(t, out, "<script>alert")
 		assert.NotContains(t, out, "<img")
 		assert.NotContains(t, out, "<svg")
 		assert.Equal(t, 2, strings.Count(out, "<script"), "%q", evil)
 		assert.Equal(t, 2, strings.Count(out, "</script"), "%q", evil)
 	}
+}
+
+func TestWrite_tables(t *testing.T) {
+	out := page(t, &report.Report{}, &html.Options{Tables: []html.Table{
+		{Title: "Steps", Columns: []string{"Step", "Seconds"}, Rows: [][]string{{"build", "7"}, {"push"}}},
+	}})
+	assert.Contains(t, out, "<h2>Steps</h2>")
+	assert.Contains(t, out, "<tr><th>Step</th><th>Seconds</th></tr>")
+	assert.Contains(t, out, "<tr><td>build</td><td>7</td></tr>\n<tr><td>push</td></tr>")
 }
 
 func TestWrite_leavesOutTheLeastSevere(t *testing.T) {

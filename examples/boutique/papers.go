@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/waybill-dev/waybill/notify"
+	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/ci"
+	"github.com/waybill-dev/waybill/report/cobertura"
+	"github.com/waybill-dev/waybill/report/format"
+	"github.com/waybill-dev/waybill/report/html"
+	"github.com/waybill-dev/waybill/report/junit"
+	"github.com/waybill-dev/waybill/report/markdown"
+)
+
+// The files of a run, in the output directory.
+const (
+	sarifFile    = "report.sarif"
+	junitFile    = "junit.xml"
+	coverageFile = "coverage.xml"
+	htmlFile     = "report.html"
+	summaryFile  = "summary.md"
+	mailFile     = "mail.eml"
+)
+
+var outputs = []string{recordFile, sarifFile, junitFile, coverageFile, htmlFile, summaryFile, mailFile, ci.ScansFolder, "images"}
+
+// papers writes what the run leaves behind: the waybill, and the reports for people and for CI systems.
+func (p *pipeline) papers(ctx context.Context) error {
+	if p.report == nil {
+		p.report = report.Join(p.sources...)
+	}
+	all, head := p.report, p.report.Head()
+	verdict := &p.verdict
+	if !verdict.Pass && len(verdict.Reasons) == 0 {
+		verdict = nil // it was not asked
+	}
+	errs := []error{
+		p.write(sarifFile, func(w io.Writer) error { return report.WriteSARIF(ctx, w, all) }),
+		p.write(htmlFile, func(w io.Writer) error {
+			return html.Write(ctx, w, all, &html.Options{Title: p.title(), Verdict: verdict, Tables: []html.Table{p.table()}})
+		}),
+		p.write(summaryFile, func(w io.Writer) error {
+			if err := p.markdownTable(w); err != nil {
+				return err
+			}
+			return markdown.Write(ctx, w, all, &markdown.Options{Title: "Findings", Verdict: verdict})
+		}),
+	}
+	if head.Tests != nil {
+		errs = append(errs, p.write(junitFile, func(w io.Writer) error {
+			return junit.Write(ctx, w, all, &junit.Options{SkipFindings: true})
+		}))
+	}
+	if head.Coverage != nil {
+		errs = append(errs, p.write(coverageFile, func(w io.Writer) error { return cobertura.Write(w, head.Coverage, nil) }))
+	}
+	_, err := ci.WriteScans(ctx, p.out, all, nil)
+	errs = append(errs, err, p.redactScans(), p.record.remember(p.out, sarifFile, junitFile, coverageFile))
+	return errors.Join(append(errs, p.record.save(p.out))...)
+}
+
+// write writes one file, without secrets.
+func (p *pipeline) write(name string, f func(io.Writer) error) error {
+	out, err := os.Create(p.path(name))
+	if err != nil {
+		return err
+	}
+	w := p.redactor.Writer(out)
+	return errors.Join(f(w), w.Close(), out.Close())
+}
+
+// redactScans takes secrets out of the files that were not written through the redactor.
+func (p *pipeline) redactScans() error {
+	return filepath.WalkDir(p.path(ci.ScansFolder), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if masked := p.redactor.Redact(string(b)); masked != string(b) {
+			return os.WriteFile(path, []byte(masked), 0o644)
+		}
+		return nil
+	})
+}
+
+// handedOver reads what the stages before this one found.
+func (p *pipeline) handedOver(ctx context.Context) error {
+	for _, f := range p.record.Files {
+		r, err := format.Open(ctx, p.path(f.Path), &format.ReadOptions{Options: report.Options{Root: p.source, Stale: true}})
+		if err != nil {
+			return err
+		}
+		p.sources = append(p.sources, r)
+	}
+	if len(p.sources) > 0 {
+		return p.judge(ctx)
+	}
+	return nil
+}
+
+func (p *pipeline) title() string {
+	return "Boutique " + p.record.Build + ": " + string(p.record.Outcome)
+}
+
+func (p *pipeline) table() html.Table {
+	t := html.Table{Title: "Steps", Columns: []string{"Stage", "Step", "Executed", "Result", "Seconds", "What came of it"}}
+	for _, s := range p.record.Steps {
+		t.Rows = append(t.Rows, s.cells())
+	}
+	return t
+}
+
+func (s *step) cells() []string {
+	seconds := ""
+	if !s.Started.IsZero() {
+		seconds = fmt.Sprintf("%.2f", s.Seconds)
+	}
+	what := s.Detail
+	if s.Reason != "" {
+		what = strings.TrimPrefix(what+" ("+s.Reason+")", " ")
+	}
+	return []string{s.Stage, s.Name, string(s.Executed), s.Result, seconds, what}
+}
+
+func (p *pipeline) markdownTable(w io.Writer) error {
+	fmt.Fprintf(w, "# %s\n\n", markdown.Escape(p.title()))
+	if p.record.Reason != "" {
+		fmt.Fprintf(w, "%s\n\n", markdown.Escape(p.record.Reason))
+	}
+	t := p.table()
+	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(t.Columns, " | "), strings.Repeat("---|", len(t.Columns)))
+	for _, row := range t.Rows {
+		for i := range row {
+			row[i] = markdown.Escape(row[i])
+		}
+		fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// summary prints the table of steps.
+func (p *pipeline) summary(w io.Writer) error {
+	out := p.redactor.Writer(w)
+	fmt.Fprintln(out)
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, s := range p.record.Steps {
+		cells := s.cells()
+		cells[5] = shorten(cells[5], 90)
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nbuild %s is %s after %.1f s; %s has the papers\n", p.record.Build, p.record.Outcome, p.record.Finished.Sub(p.record.Started).Seconds(), p.out)
+	return out.Close()
+}
+
+// tell sends one mail about the run, the same one however often it is tried.
+func (p *pipeline) tell(ctx context.Context) error {
+	return p.do(ctx, "mail", 0, func(ctx context.Context, st ongoing) error {
+		m := p.message()
+		_, mail, err := p.mail.Render(m)
+		if err != nil {
+			return err
+		}
+		if err := p.write(mailFile, func(w io.Writer) error { _, err := w.Write(mail); return err }); err != nil {
+			return err
+		}
+		results, err := p.people.Send(ctx, m)
+		for _, r := range results {
+			st.Detail = fmt.Sprintf("%q to %s: %s", m.Title, r.Target, r.Status)
+		}
+		return err
+	})
+}
+
+func (p *pipeline) message() notify.Message {
+	r := p.record
+	m := notify.Message{
+		Title: p.title(), Component: "boutique", Key: "boutique/" + r.Build, CorrelationID: r.Build, Time: r.Finished,
+		Outcome: notify.Succeeded, Summary: p.redactor.Redact(r.Reason),
+	}
+	switch r.Outcome {
+	case stopped, broken:
+		m.Outcome, m.Severity = notify.Failed, notify.SeverityError
+	case cancelled:
+		m.Outcome, m.Severity = notify.Cancelled, notify.SeverityWarning
+	}
+	field := func(name, value string) {
+		if value != "" {
+			m.Fields = append(m.Fields, notify.Field{Name: name, Value: value})
+		}
+	}
+	field("stage", r.Stage)
+	field("source", r.Commit)
+	if r.Change != nil {
+		field("change", r.Change.Revision)
+	}
+	if r.Rollback != nil {
+		field("rolled back by", r.Rollback.Revision)
+	}
+	if p.ci.URL != "" {
+		m.Links = append(m.Links, notify.Link{Text: "the run", URL: p.ci.URL})
+	}
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for _, s := range r.Steps {
+		fmt.Fprintln(tw, strings.Join(s.cells(), "\t"))
+	}
+	_ = tw.Flush()
+	m.Sections = append(m.Sections, notify.Section{Title: "Steps", Text: p.redactor.Redact(table.String()), Code: true})
+	if page, err := os.ReadFile(p.path(htmlFile)); err == nil {
+		m.Attachments = append(m.Attachments, notify.Attachment{Name: htmlFile, ContentType: "text/html", Data: page})
+	}
+	return m
+}
+
+// findings says in a few words what is in a summary.
+func findings(s report.Summary) string {
+	var parts []string
+	if len(s.Runs) > 0 {
+		parts = append(parts, fmt.Sprintf("%d findings", s.Findings))
+	}
+	if s.Tests != nil && s.Tests.Total > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d tests passed", s.Tests.Passed, s.Tests.Total))
+	}
+	if s.Coverage != nil && s.Coverage.Lines > 0 {
+		parts = append(parts, fmt.Sprintf("%.1f %% of lines covered", s.Coverage.Percent))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func reasons(v report.Verdict) string {
+	var all []string
+	for _, r := range v.Reasons {
+		all = append(all, r.String())
+	}
+	return strings.Join(all, "; ")
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return shorten(line, 300)
+}
+
+func shorten(s string, n int) string { return notify.Truncate(s, n) }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/scan"
+	"github.com/waybill-dev/waybill/scan/sonarqube/sonarqubetest"
+)
+
+// service is a directory of the source with a Dockerfile in it.
+type service struct {
+	name string // the image's
+	dir  string // below the source
+}
+
+// check is the source stage: it looks at the source from every side, and the gate decides whether it goes on.
+func (p *pipeline) check(ctx context.Context) error {
+	if err := p.fetchSecrets(ctx); err != nil {
+		return err
+	}
+	if err := p.checkout(ctx); err != nil {
+		return err
+	}
+	modules, err := p.modules()
+	if err != nil {
+		return err
+	}
+	history := scan.Target{Kind: scan.Dir, Path: p.source}
+	if _, err := os.Stat(filepath.Join(p.source, ".git")); err == nil {
+		history.Kind = scan.Git
+	}
+	scanning := p.scan(ctx,
+		job{step: "gitleaks", scanner: p.leaks, targets: []scan.Target{history}},
+		job{step: "govulncheck", scanner: p.vulns, targets: modules},
+		job{step: "tests", scanner: p.tests, targets: modules},
+	)
+	analysis, err := p.analysis()
+	if err != nil {
+		return errors.Join(scanning, err)
+	}
+	judging := p.scan(ctx,
+		job{step: "sonarqube", scanner: p.quality, targets: []scan.Target{analysis}},
+		job{step: "mend", scanner: p.licences, targets: []scan.Target{{Kind: scan.Dir, Path: p.mend}}},
+	)
+	if ctx.Err() != nil {
+		return errors.Join(ctx.Err(), scanning, judging)
+	}
+	return p.gate(ctx, "source-gate", errors.Join(scanning, judging))
+}
+
+// fetchSecrets asks for every credential this process will need, so that one that is missing is missed now, and so
+// that the redactor knows them all before anything is written.
+func (p *pipeline) fetchSecrets(ctx context.Context) error {
+	return p.do(ctx, "secrets", 0, func(ctx context.Context, st ongoing) error {
+		var errs []error
+		n := 0
+		for _, c := range []struct {
+			key    string
+			needed bool
+		}{
+			{sonarToken, p.wants("source")},
+			{registryPassword, p.wants("image") && p.hold == ""},
+			{gitToken, p.wants("gitops") && (p.hold == "" || p.dryRun)},
+			{argocdToken, p.wants("deploy") && p.hold == ""},
+			{smtpPassword, !p.dryRun},
+		} {
+			if !c.needed {
+				continue
+			}
+			n++
+			if _, err := p.secrets.Get(ctx, p.reference(p.standIns, c.key)); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		st.Detail = fmt.Sprintf("%d credentials", n)
+		return errors.Join(errs...)
+	})
+}
+
+// checkout says which commit is looked at. A source with a URL was cloned when the program started.
+func (p *pipeline) checkout(ctx context.Context) error {
+	return p.do(ctx, "checkout", 0, func(ctx context.Context, st ongoing) error {
+		head, err := gitOutput(ctx, p.source, "rev-parse", "HEAD")
+		if err != nil {
+			st.Detail = fmt.Sprintf("%d services, no git repository", len(p.services))
+			return nil //nolint:nilerr // a plain directory will do
+		}
+		if p.ci.Commit != "" && p.ci.Commit != head {
+			return fmt.Errorf("the checkout is at %s, and the build is of %s", head, p.ci.Commit)
+		}
+		p.record.Commit = head
+		st.Detail = fmt.Sprintf("%d services at %.12s", len(p.services), head)
+		return nil
+	})
+}
+
+// modules are the Go modules of the source that are a service or hold some.
+func (p *pipeline) modules() ([]scan.Target, error) {
+	var found []scan.Target
+	err := filepath.WalkDir(p.source, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != p.source && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "vendor" || d.Name() == "testdata"):
+			return fs.SkipDir
+		case d.Name() == "go.mod":
+			found = append(found, scan.Target{Kind: scan.Dir, Path: filepath.Dir(path)})
+		}
+		return nil
+	})
+	if len(found) == 0 {
+		found = []scan.Target{{Kind: scan.Dir, Path: p.source}} // the scanners say that there is nothing for them
+	}
+	return found, err
+}
+
+// analysis is where the report of sonar-scanner is: in the source, or where the stand-in for the server, which is
+// handed the tests, leaves its own.
+func (p *pipeline) analysis() (scan.Target, error) {
+	target := scan.Target{Kind: scan.Dir, Path: p.source}
+	if s := p.standIns.sonar; s != nil {
+		head := report.Join(p.sources...).Head()
+		id := s.Submit(sonarqubetest.Analysis{Project: p.project, Report: &report.Report{Tests: head.Tests, Coverage: head.Coverage}})
+		target.Path = mkdir(filepath.Join(p.work, "sonar"))
+		return target, s.WriteReportTask(target.Path, id)
+	}
+	return target, nil
+}

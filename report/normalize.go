@@ -24,7 +24,7 @@ type Options struct {
 	// place. Use the same key every time, and keep it: it allows to confirm a guessed secret.
 	SecretKey []byte
 	// MaxBytes caps the formats that are read whole, which is all but SARIF through [OpenSARIF] and those read
-	// line by line; 0 means 256 MiB.
+	// line by line; 0 means 256 MiB. Reading them takes three to six times their size in memory.
 	MaxBytes int64
 	// MaxValueBytes caps each single part of a SARIF log (a result, an artifact, the tool with its rules);
 	// 0 means 32 MiB.

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report"
@@ -125,7 +126,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		if d, err = readXML(data, b.Limits()); err != nil {
 			return nil, b.Fail(err)
 		}
-	} else if err := b.JSON(bytes.NewReader(data), &d); err != nil {
+	} else if err := b.Decode(data, &d); err != nil {
 		return nil, err
 	}
 	if v := string(d.SpecVersion); v != "" && !strings.HasPrefix(v, "1.") {
@@ -147,19 +148,16 @@ func finish(ctx context.Context, b *input.Builder, d *document) (*report.Report,
 	}
 	known := map[string]*component{}
 	index(known, []component{d.Metadata.Component})
-	b.Count(run, "component", d.Components.Bad)
-	index(known, d.Components.Items)
-	b.Count(run, "vulnerability", d.Vulnerabilities.Bad)
-	for _, v := range d.Vulnerabilities.Items {
-		b.Count(run, "rating", v.Ratings.Bad)
-		b.Count(run, "affected component", v.Affects.Bad)
-		f := finding(b, run, v)
-		if len(v.Affects.Items) == 0 {
+	index(known, slices.Collect(input.Each(b, run, "component", d.Components)))
+	for v := range input.Each(b, run, "vulnerability", d.Vulnerabilities) {
+		f, affects := finding(b, run, v), false
+		for a := range input.Each(b, run, "affected component", v.Affects) {
+			affects = true
+			b.Add(of(b, run, f, a, known))
+		}
+		if !affects {
 			b.Report.AddUnplaced(b.Report.Runs[run].Tool, "vulnerability that affects no component", 1)
 			b.Add(f)
-		}
-		for _, a := range v.Affects.Items {
-			b.Add(of(b, run, f, a, known))
 		}
 	}
 	return b.Done(ctx)
@@ -224,7 +222,7 @@ func finding(b *input.Builder, run int, v vulnerability) report.Finding {
 		f.Aliases = append(f.Aliases, r.ID)
 	}
 	var ratings []input.CVSS
-	for _, r := range v.Ratings.Items {
+	for r := range input.Each(b, run, "rating", v.Ratings) {
 		f.Severity = max(f.Severity, b.Severity(run, r.Severity))
 		if strings.HasPrefix(r.Method, "CVSS") || strings.HasPrefix(r.Vector, "CVSS:") {
 			ratings = append(ratings, input.CVSS{Version: strings.TrimPrefix(r.Method, "CVSSv"), Vector: r.Vector, Score: float64(r.Score)})

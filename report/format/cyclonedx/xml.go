@@ -82,14 +82,15 @@ func readXML(data []byte, limits input.Limits) (document, error) {
 		d.Metadata.Tools.first = all[0]
 	}
 	d.Metadata.Component = x.Metadata.Component.component()
-	d.Components.Items = components(x.Components)
+	d.Components = input.ListOf(components(x.Components))
 	if x.Vulnerabilities == nil {
 		return d, nil
 	}
-	d.Vulnerabilities.Present = true
+	var list []vulnerability
 	for _, v := range x.Vulnerabilities.List {
-		d.Vulnerabilities.Items = append(d.Vulnerabilities.Items, v.vulnerability())
+		list = append(list, v.vulnerability())
 	}
+	d.Vulnerabilities = input.ListOf(list)
 	return d, nil
 }
 
@@ -118,16 +119,18 @@ func (x xmlVulnerability) vulnerability() vulnerability {
 			ID string `json:"id"`
 		}{r.ID})
 	}
+	var ratings []rating
 	for _, r := range x.Ratings {
-		score := input.ParseNumber(r.Score)
-		v.Ratings.Items = append(v.Ratings.Items, rating{source(r.Source), score, r.Severity, r.Method, r.Vector})
+		ratings = append(ratings, rating{source(r.Source), input.ParseNumber(r.Score), r.Severity, r.Method, r.Vector})
 	}
+	v.Ratings = input.ListOf(ratings)
 	for _, a := range x.Advisories {
 		v.Advisories = append(v.Advisories, struct {
 			URL string `json:"url"`
 		}{a.URL})
 	}
 	v.Analysis.State, v.Analysis.Justification, v.Analysis.Detail = x.Analysis.State, x.Analysis.Justification, x.Analysis.Detail
+	var affects []affected
 	for _, a := range x.Affects {
 		t := affected{Ref: a.Ref}
 		for _, version := range a.Versions {
@@ -136,7 +139,8 @@ func (x xmlVulnerability) vulnerability() vulnerability {
 				Status  string `json:"status"`
 			}{version.Version, version.Status})
 		}
-		v.Affects.Items = append(v.Affects.Items, t)
+		affects = append(affects, t)
 	}
+	v.Affects = input.ListOf(affects)
 	return v
 }

@@ -121,8 +121,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		}
 		b.Failed(run, reason) // the first reason stays
 	}
-	b.Count(run, "vulnerability", d.Vulnerabilities.Bad)
-	for _, v := range d.Vulnerabilities.Items {
+	for v := range input.Each(b, run, "vulnerability", d.Vulnerabilities) {
 		f := finding(b, run, v)
 		if kind := input.First(v.Category, s.Type); kind == "secret_detection" || input.HoldsSecret("", f.CWE) {
 			b.AddSecret(f, v.Extract, "")

@@ -58,8 +58,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		return nil, b.Fail(&input.SyntaxError{Err: errors.New("the report is not a list")})
 	}
 	run := b.Run(report.Run{Tool: "gitleaks", InformationURI: "https://github.com/gitleaks/gitleaks"})
-	b.Count(run, "leak", leaks.Bad)
-	for _, l := range leaks.Items {
+	for l := range input.Each(b, run, "leak", leaks) {
 		if l.RuleID == "" && (l.Offender != "" || l.Rule != "") {
 			return nil, b.Fail(unsupported)
 		}

@@ -69,8 +69,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		}
 		b.Failed(run, reason)
 	}
-	b.Count(run, "issue", d.Issues.Bad)
-	for _, i := range d.Issues.Items {
+	for i := range input.Each(b, run, "issue", d.Issues) {
 		f := finding(b, run, i)
 		if f.Category == report.CategorySecret {
 			b.AddSecret(f, "", "")

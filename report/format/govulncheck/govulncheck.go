@@ -93,8 +93,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		if _, err := doc.Decode(&list); err != nil {
 			return nil, b.Fail(err)
 		}
-		b.Count(run, "message", list.Bad)
-		for _, m := range list.Items {
+		for m := range input.Each(b, run, "message", list) {
 			rd.message(m)
 		}
 	} else if err := doc.Values(rd.value); err != nil {

@@ -108,12 +108,10 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		b.Report.Runs[run].Reason = "the report has no list of matches"
 	}
 	image := d.Source.Type == "image"
-	b.Count(run, "match", d.Matches.Bad)
-	for _, m := range d.Matches.Items {
+	for m := range input.Each(b, run, "match", d.Matches) {
 		b.Add(finding(b, run, m, image))
 	}
-	b.Count(run, "ignored match", d.IgnoredMatches.Bad)
-	for _, m := range d.IgnoredMatches.Items {
+	for m := range input.Each(b, run, "ignored match", d.IgnoredMatches) {
 		f := finding(b, run, m, image)
 		f.Suppressed = &report.Suppression{Kind: "external", From: "grype"}
 		for _, rule := range m.AppliedIgnoreRules {

@@ -41,8 +41,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		return nil, b.Fail(&input.SyntaxError{Err: errors.New("the report is not a list")})
 	}
 	run := b.Run(report.Run{Tool: "hadolint", InformationURI: "https://github.com/hadolint/hadolint"})
-	b.Count(run, "violation", list.Bad)
-	for _, v := range list.Items {
+	for v := range input.Each(b, run, "violation", list) {
 		f := report.Finding{
 			Run:      run,
 			Rule:     v.Code,

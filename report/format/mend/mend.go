@@ -179,30 +179,25 @@ func (rd *reader) read(d *document) {
 		rd.b.Report.Runs[rd.run].Status = report.StatusNoResults
 		rd.b.Report.Runs[rd.run].Reason = "the report has no list of libraries, vulnerabilities or policies"
 	}
-	rd.b.Count(rd.run, "library", d.Libraries.Bad)
-	for _, l := range d.Libraries.Items {
-		rd.b.Count(rd.run, "vulnerability", l.Vulnerabilities.Bad)
-		for _, v := range l.Vulnerabilities.Items {
+	for l := range input.Each(rd.b, rd.run, "library", d.Libraries) {
+		for v := range input.Each(rd.b, rd.run, "vulnerability", l.Vulnerabilities) {
 			rd.b.Add(rd.vulnerability(v, l))
 		}
 	}
-	rd.b.Count(rd.run, "vulnerability", d.Vulnerabilities.Bad)
-	for _, v := range d.Vulnerabilities.Items {
+	for v := range input.Each(rd.b, rd.run, "vulnerability", d.Vulnerabilities) {
 		l := library{}
 		if v.Library != nil {
 			l = *v.Library
 		}
 		rd.b.Add(rd.vulnerability(v, l))
 	}
-	rd.b.Count(rd.run, "finding", d.Response.Bad)
-	for _, i := range d.Response.Items {
+	for i := range input.Each(rd.b, rd.run, "finding", d.Response) {
 		rd.b.Add(rd.item(i))
 	}
-	if total := d.AdditionalData.TotalItems.Int(); total > len(d.Response.Items) {
-		rd.b.Failed(rd.run, fmt.Sprintf("this is one page: it lists %d of %d", len(d.Response.Items), total))
+	if total := d.AdditionalData.TotalItems.Int(); total > d.Response.Len() {
+		rd.b.Failed(rd.run, fmt.Sprintf("this is one page: it lists %d of %d", d.Response.Len(), total))
 	}
-	rd.b.Count(rd.run, "policy", d.RejectingPolicies.Bad)
-	for _, p := range d.RejectingPolicies.Items {
+	for p := range input.Each(rd.b, rd.run, "policy", d.RejectingPolicies) {
 		rd.policy(p)
 	}
 	for _, projects := range []map[string]node{d.ExistingProjects, d.NewProjects} {
@@ -307,8 +302,7 @@ func (rd *reader) item(i item) report.Finding {
 }
 
 func (rd *reader) policy(p policy) {
-	rd.b.Count(rd.run, "rejected library", p.RejectedLibraries.Bad)
-	for _, l := range p.RejectedLibraries.Items {
+	for l := range input.Each(rd.b, rd.run, "rejected library", p.RejectedLibraries) {
 		f := rejection(rd.run, p.PolicyName, l.Name)
 		f.HelpURI = l.Link
 		f.Location.Path = input.First(l.ManifestFile, l.SystemPath)

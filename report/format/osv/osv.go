@@ -93,14 +93,11 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		b.Report.Runs[run].Status = report.StatusNoResults
 		b.Report.Runs[run].Reason = "the report has no list of results"
 	}
-	b.Count(run, "result", d.Results.Bad)
-	for _, res := range d.Results.Items {
-		b.Count(run, "package", res.Packages.Bad)
-		for _, p := range res.Packages.Items {
-			b.Count(run, "vulnerability", p.Vulnerabilities.Bad)
-			b.Count(run, "group", p.Groups.Bad)
-			for _, g := range groups(p) {
-				b.Add(finding(b, run, res, p, g))
+	for res := range input.Each(b, run, "result", d.Results) {
+		for p := range input.Each(b, run, "package", res.Packages) {
+			known := slices.Collect(input.Each(b, run, "vulnerability", p.Vulnerabilities))
+			for _, g := range groups(slices.Collect(input.Each(b, run, "group", p.Groups)), known) {
+				b.Add(finding(b, run, res, p, g, known))
 			}
 			for _, l := range p.LicenseViolations {
 				b.Add(report.Finding{
@@ -115,9 +112,8 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 }
 
 // groups returns the groups of a package, and one of its own for each vulnerability that is in none.
-func groups(p pkg) []group {
-	list := p.Groups.Items
-	for _, v := range p.Vulnerabilities.Items {
+func groups(list []group, known []vulnerability) []group {
+	for _, v := range known {
 		if !slices.ContainsFunc(list, func(g group) bool { return slices.Contains(g.IDs, v.ID) }) {
 			list = append(list, group{IDs: []string{v.ID}, Aliases: v.Aliases})
 		}
@@ -134,7 +130,7 @@ func packageOf(p pkg) *report.Package {
 	}
 }
 
-func finding(b *input.Builder, run int, res result, p pkg, g group) report.Finding {
+func finding(b *input.Builder, run int, res result, p pkg, g group, known []vulnerability) report.Finding {
 	f := report.Finding{Run: run, Category: report.CategoryPackage, Location: location(res), Package: packageOf(p)}
 	if len(g.IDs) > 0 {
 		f.Rule = g.IDs[0]
@@ -143,7 +139,7 @@ func finding(b *input.Builder, run int, res result, p pkg, g group) report.Findi
 	}
 	f.Aliases = slices.Concat(g.IDs, g.Aliases)
 	var ratings []input.CVSS
-	for _, v := range p.Vulnerabilities.Items {
+	for _, v := range known {
 		if !slices.Contains(g.IDs, v.ID) {
 			continue
 		}

@@ -82,8 +82,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		b.Report.Runs[run].Status = report.StatusNoResults
 		b.Report.Runs[run].Reason = "the report has no list of results"
 	}
-	b.Count(run, "error", d.Errors.Bad)
-	for _, e := range d.Errors.Items {
+	for e := range input.Each(b, run, "error", d.Errors) {
 		if strings.EqualFold(e.Level, "error") || e.Level == "" {
 			// The message may quote source code; the first line names what went wrong.
 			b.Failed(run, input.First(input.OneLine(e.Message), "semgrep reported an error"))
@@ -91,8 +90,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		}
 		b.Report.AddUnplaced("semgrep", "file that could only be read in part", 1)
 	}
-	b.Count(run, "result", d.Results.Bad)
-	for _, res := range d.Results.Items {
+	for res := range input.Each(b, run, "result", d.Results) {
 		f := finding(b, run, res)
 		if f.Category == report.CategorySecret {
 			b.AddSecret(f, "", res.Extra.Lines)

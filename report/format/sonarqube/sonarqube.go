@@ -96,23 +96,19 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		b.Report.Runs[rd.run].Status = report.StatusNoResults
 		b.Report.Runs[rd.run].Reason = "the answer has neither issues nor hotspots"
 	}
-	if listed, total := len(p.Issues.Items)+len(p.Hotspots.Items), p.total(); total > listed {
+	if listed, total := p.Issues.Len()+p.Hotspots.Len(), p.total(); total > listed {
 		b.Failed(rd.run, fmt.Sprintf("this is one page: it lists %d of %d", listed, total))
 	}
-	b.Count(rd.run, "component", p.Components.Bad)
-	for _, c := range p.Components.Items {
+	for c := range input.Each(b, rd.run, "component", p.Components) {
 		rd.paths[c.Key] = c.Path
 	}
-	b.Count(rd.run, "rule", p.Rules.Bad)
-	for _, r := range p.Rules.Items {
+	for r := range input.Each(b, rd.run, "rule", p.Rules) {
 		rd.names[r.Key] = r.Name
 	}
-	b.Count(rd.run, "issue", p.Issues.Bad)
-	for _, i := range p.Issues.Items {
+	for i := range input.Each(b, rd.run, "issue", p.Issues) {
 		b.Add(rd.issue(i))
 	}
-	b.Count(rd.run, "hotspot", p.Hotspots.Bad)
-	for _, h := range p.Hotspots.Items {
+	for h := range input.Each(b, rd.run, "hotspot", p.Hotspots) {
 		b.Add(rd.hotspot(h))
 	}
 	return b.Done(ctx)

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -159,8 +160,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 	rd.image = d.ArtifactType == "container_image"
 	rd.results(d.Results, "")
 	for _, list := range []input.List[resource]{d.Resources, d.Vulnerabilities, d.Misconfigurations, d.Findings} {
-		b.Count(rd.run, "resource", list.Bad)
-		for _, res := range list.Items {
+		for res := range input.Each(b, rd.run, "resource", list) {
 			where := strings.Trim(res.Namespace+"/"+res.Kind+"/"+res.Name, "/")
 			if res.Error != "" {
 				b.Failed(rd.run, where+": "+res.Error)
@@ -180,37 +180,30 @@ type reader struct {
 
 // results reads the results of an artifact; resource names the Kubernetes object they belong to.
 func (rd *reader) results(list input.List[result], resource string) {
-	rd.b.Count(rd.run, "result", list.Bad)
-	for _, res := range list.Items {
+	for res := range input.Each(rd.b, rd.run, "result", list) {
 		if res.Target == "" && res.Class == "" && res.Type == "" {
 			rd.b.Report.AddUnplaced(tool, "result that says nothing of what was scanned", 1)
 		}
-		rd.b.Count(rd.run, "package", res.Packages.Bad)
-		rd.b.Count(rd.run, "vulnerability", res.Vulnerabilities.Bad)
-		rd.b.Count(rd.run, "misconfiguration", res.Misconfigurations.Bad)
-		rd.b.Count(rd.run, "secret", res.Secrets.Bad)
-		rd.b.Count(rd.run, "licence", res.Licenses.Bad)
-		rd.b.Count(rd.run, "suppressed finding", res.ExperimentalModifiedFindings.Bad)
-
-		p := place{image: rd.image, target: res.Target, class: res.Class, typ: res.Type, resource: resource, lines: linesOf(res.Packages.Items)}
-		for _, v := range res.Vulnerabilities.Items {
+		p := place{image: rd.image, target: res.Target, class: res.Class, typ: res.Type, resource: resource}
+		p.lines = linesOf(input.Each(rd.b, rd.run, "package", res.Packages))
+		for v := range input.Each(rd.b, rd.run, "vulnerability", res.Vulnerabilities) {
 			rd.b.Add(rd.vulnerability(v, p))
 		}
-		for _, m := range res.Misconfigurations.Items {
+		for m := range input.Each(rd.b, rd.run, "misconfiguration", res.Misconfigurations) {
 			// PASS and EXCEPTION are not findings. Old reports left the status out, or wrote a number.
 			if s := strings.ToUpper(string(m.Status)); s == "PASS" || s == "EXCEPTION" {
 				continue
 			}
 			rd.b.Add(rd.misconfiguration(m, p))
 		}
-		for _, s := range res.Secrets.Items {
+		for s := range input.Each(rd.b, rd.run, "secret", res.Secrets) {
 			f, match := rd.secret(s, p)
 			rd.b.AddSecret(f, "", match)
 		}
-		for _, l := range res.Licenses.Items {
+		for l := range input.Each(rd.b, rd.run, "licence", res.Licenses) {
 			rd.b.Add(rd.license(l, p))
 		}
-		for _, m := range res.ExperimentalModifiedFindings.Items {
+		for m := range input.Each(rd.b, rd.run, "suppressed finding", res.ExperimentalModifiedFindings) {
 			rd.modified(m, p)
 		}
 	}
@@ -224,9 +217,9 @@ type place struct {
 	lines              map[[2]string][2]int // of a package in its lock file
 }
 
-func linesOf(packages []pkg) map[[2]string][2]int {
+func linesOf(packages iter.Seq[pkg]) map[[2]string][2]int {
 	lines := map[[2]string][2]int{}
-	for _, p := range packages {
+	for p := range packages {
 		if len(p.Locations) > 0 {
 			at := p.Locations[0]
 			lines[[2]string{p.Name, p.Version}] = [2]int{at.StartLine.Int(), at.EndLine.Int()}

@@ -91,13 +91,12 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 	if err := b.JSON(r, &d); err != nil {
 		return nil, err
 	}
-	list := []resource{d.resource}
-	if d.Items.Present {
-		list = d.Items.Items
+	list := d.Items
+	if !list.Present {
+		list = input.ListOf([]resource{d.resource})
 	}
 	rd := reader{b: b, run: b.Run(report.Run{Tool: "Trivy", InformationURI: "https://aquasecurity.github.io/trivy-operator/"})}
-	b.Count(rd.run, "resource", d.Items.Bad)
-	for _, res := range list {
+	for res := range input.Each(b, rd.run, "resource", list) {
 		if err := rd.resource(res); err != nil {
 			return nil, b.Fail(err)
 		}
@@ -122,18 +121,15 @@ func (rd *reader) resource(res resource) error {
 	run := &rd.b.Report.Runs[rd.run]
 	run.Version = input.First(run.Version, c.Scanner.Version)
 	where := res.name()
-	rd.b.Count(rd.run, "vulnerability", c.Vulnerabilities.Bad)
-	for _, v := range c.Vulnerabilities.Items {
+	for v := range input.Each(rd.b, rd.run, "vulnerability", c.Vulnerabilities) {
 		rd.b.Add(rd.vulnerability(v, where))
 	}
-	rd.b.Count(rd.run, "check", c.Checks.Bad)
-	for _, k := range c.Checks.Items {
+	for k := range input.Each(rd.b, rd.run, "check", c.Checks) {
 		if !k.Success {
 			rd.b.Add(rd.check(k, where))
 		}
 	}
-	rd.b.Count(rd.run, "secret", c.Secrets.Bad)
-	for _, s := range c.Secrets.Items {
+	for s := range input.Each(rd.b, rd.run, "secret", c.Secrets) {
 		rd.secret(s, where)
 	}
 	return nil

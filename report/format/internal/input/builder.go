@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report"
@@ -38,7 +40,16 @@ func LimitsOf(o *report.Options) Limits {
 
 // JSON reads r whole into v. What does not fit in v is counted.
 func (b *Builder) JSON(r io.Reader, v any) error {
-	doc, err := ReadJSON(r, b.Limits())
+	data, err := Whole(r, b.Limits())
+	if err != nil {
+		return b.Fail(err)
+	}
+	return b.Decode(data, v)
+}
+
+// Decode is [Builder.JSON] for what has been read. The lists in v stand in data.
+func (b *Builder) Decode(data []byte, v any) error {
+	doc, err := ParseJSON(data, b.Limits())
 	if err != nil {
 		return b.Fail(err)
 	}
@@ -82,11 +93,16 @@ func (b *Builder) Failed(run int, reason string) {
 	}
 }
 
-// Count counts the elements of a list that could not be read in full. A list that was none makes the run
-// fail: nobody knows what it should have said.
-func (b *Builder) Count(run int, what string, bad []BadElement) {
+// Each yields the elements of a list and counts those that could not be read in full. A list that was none makes
+// the run fail: nobody knows what it should have said.
+func Each[T any](b *Builder, run int, what string, list List[T]) iter.Seq[T] {
 	tool := b.Report.Runs[run].Tool
-	for _, e := range bad {
+	// Room for long lists of findings, which are not copied again and again then while they grow. A few bytes are
+	// no finding, whatever they say.
+	if n := list.Len(); n > 1000 && len(list.raw)/n > 100 {
+		b.Report.Findings = slices.Grow(b.Report.Findings, n)
+	}
+	return list.Read(func(e BadElement) {
 		switch {
 		case e.Index < 0:
 			b.Failed(run, what+": "+e.Reason)
@@ -95,7 +111,7 @@ func (b *Builder) Count(run int, what string, bad []BadElement) {
 		default:
 			b.Report.AddUnplaced(tool, what+" read in part: "+e.Reason, 1)
 		}
-	}
+	})
 }
 
 // Severity reads the word of a tool; words that are not known are counted.

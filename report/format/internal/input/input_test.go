@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,22 +48,32 @@ func TestList(t *testing.T) {
 		A string
 		B int
 	}
-	var l input.List[item]
-	require.NoError(t, json.Unmarshal([]byte(`[{"A":"x","B":1},{"A":2,"B":3},7,null,{"B":1e99,"A":"y"}]`), &l))
-	assert.Equal(t, []item{{"x", 1}, {"", 3}, {"y", 0}}, l.Items)
-	require.Len(t, l.Bad, 4)
-	assert.Equal(t, []bool{false, true, true, false}, []bool{l.Bad[0].Lost, l.Bad[1].Lost, l.Bad[2].Lost, l.Bad[3].Lost})
-	assert.True(t, l.Present)
+	read := func(in string) (items []item, bad []input.BadElement) {
+		var l struct{ L input.List[item] }
+		require.NoError(t, json.Unmarshal([]byte(`{"l": `+in+`}`), &l))
+		assert.True(t, l.L.Present)
+		items = slices.Collect(l.L.Read(func(e input.BadElement) { bad = append(bad, e) }))
+		for range l.L.Read(func(input.BadElement) {}) { // it may be left early, and read again
+			break
+		}
+		assert.Equal(t, items, slices.Collect(l.L.Read(func(input.BadElement) {})))
+		return items, bad
+	}
+	items, bad := read(`[{"A":"x","B":1},{"A":2,"B":3},7,null,{"B":1e99,"A":"y"}]`)
+	assert.Equal(t, []item{{"x", 1}, {"", 3}, {"y", 0}}, items)
+	require.Len(t, bad, 4)
+	assert.Equal(t, []bool{false, true, true, false}, []bool{bad[0].Lost, bad[1].Lost, bad[2].Lost, bad[3].Lost})
 
 	for _, in := range []string{`"x"`, `{"a":1}`, `7`} {
-		l = input.List[item]{}
-		require.NoError(t, json.Unmarshal([]byte(in), &l))
-		assert.Equal(t, -1, l.Bad[0].Index)
+		_, bad = read(in)
+		assert.Equal(t, -1, bad[0].Index)
 	}
-	l = input.List[item]{}
-	require.NoError(t, json.Unmarshal([]byte(`null`), &l))
-	assert.Empty(t, l.Bad)
-	assert.True(t, l.Present)
+	items, bad = read(`null`)
+	assert.Empty(t, items)
+	assert.Empty(t, bad)
+	l := input.ListOf([]item{{A: "z"}})
+	assert.Equal(t, 1, l.Len())
+	assert.Equal(t, []item{{A: "z"}}, slices.Collect(l.Read(nil)))
 }
 
 func TestScalars(t *testing.T) {

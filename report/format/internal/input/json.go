@@ -20,12 +20,17 @@ type Doc struct {
 	DuplicateKeys int
 }
 
-// ReadJSON reads r whole and checks what encoding/json does not: the caps, the encoding, duplicate names.
+// ReadJSON reads r whole, see [ParseJSON].
 func ReadJSON(r io.Reader, limits Limits) (*Doc, error) {
 	data, err := Whole(r, limits)
 	if err != nil {
 		return nil, err
 	}
+	return ParseJSON(data, limits)
+}
+
+// ParseJSON checks what encoding/json does not: the depth, the encoding, duplicate names.
+func ParseJSON(data []byte, limits Limits) (*Doc, error) {
 	data = bytes.TrimPrefix(data, bom)
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, ErrEmpty
@@ -114,52 +119,79 @@ func syntax(err error, offset int64) error {
 }
 
 // List is a JSON array each element of which is read on its own, so that one that makes no sense does not
-// take the others with it. null is an empty list, and so is a value that is no array, with a Bad entry.
+// take the others with it, and only when it is asked for, so that a long list is not in memory twice. null is an
+// empty list. See [Each].
 type List[T any] struct {
-	Items []T
-	// Bad are the elements that were read only in part (they are in Items too) or not at all.
-	Bad []BadElement
 	// Present reports that the member stood in the file, be it null.
 	Present bool
+	// raw stands in the document, which nobody changes; a list made of Go values has items instead.
+	raw   []byte
+	items []T
+}
+
+// ListOf is a list of what was read by other means.
+func ListOf[T any](items []T) List[T] { return List[T]{Present: true, items: items} }
+
+// UnmarshalJSON keeps where the list is.
+func (l *List[T]) UnmarshalJSON(data []byte) error {
+	l.Present, l.raw = true, bytes.TrimSpace(data)
+	return nil
+}
+
+// Len counts the elements, those that make no sense too.
+func (l *List[T]) Len() int {
+	n := len(l.items)
+	if len(l.raw) > 0 && l.raw[0] == '[' {
+		for range elements(l.raw) {
+			n++
+		}
+	}
+	return n
 }
 
 // BadElement is an element of a [List] that could not be read in full.
 type BadElement struct {
-	Index  int // -1: the list itself
+	Index  int // -1: the list itself, which is none
 	Reason string
-	Lost   bool // not in Items
+	Lost   bool // not yielded
 }
 
-// UnmarshalJSON reads the elements one by one, where they stand in data.
-func (l *List[T]) UnmarshalJSON(data []byte) error {
-	l.Present = true
-	data = bytes.TrimSpace(data)
-	switch {
-	case len(data) == 0 || data[0] == 'n':
-		return nil
-	case data[0] != '[':
-		l.Bad = append(l.Bad, BadElement{Index: -1, Reason: "not a list", Lost: true})
-		return nil
+// Read yields the elements, and calls bad with what could not be read, or only in part.
+func (l *List[T]) Read(bad func(BadElement)) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, item := range l.items {
+			if !yield(item) {
+				return
+			}
+		}
+		switch {
+		case len(l.raw) == 0 || l.raw[0] == 'n':
+			return
+		case l.raw[0] != '[':
+			bad(BadElement{Index: -1, Reason: "not a list", Lost: true})
+			return
+		}
+		i := -1
+		for raw := range elements(l.raw) {
+			i++
+			if raw[0] != '{' && isStruct[T]() {
+				bad(BadElement{Index: i, Reason: "not an object", Lost: true})
+				continue
+			}
+			var item T
+			mismatch, err := decode(raw, &item)
+			if err != nil {
+				bad(BadElement{Index: i, Reason: err.Error(), Lost: true})
+				continue
+			}
+			if mismatch != nil {
+				bad(BadElement{Index: i, Reason: mismatch.Error()})
+			}
+			if !yield(item) {
+				return
+			}
+		}
 	}
-	i := -1
-	for raw := range elements(data) {
-		i++
-		if raw[0] != '{' && isStruct[T]() {
-			l.Bad = append(l.Bad, BadElement{Index: i, Reason: "not an object", Lost: true})
-			continue
-		}
-		var item T
-		mismatch, err := decode(raw, &item)
-		if err != nil {
-			l.Bad = append(l.Bad, BadElement{Index: i, Reason: err.Error(), Lost: true})
-			continue
-		}
-		if mismatch != nil {
-			l.Bad = append(l.Bad, BadElement{Index: i, Reason: mismatch.Error()})
-		}
-		l.Items = append(l.Items, item)
-	}
-	return nil
 }
 
 // elements yields the elements of a list of valid JSON without copying them.

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -61,20 +63,35 @@ func build(ctx context.Context, names []string) error {
 			return fmt.Errorf("no tool %q", name)
 		}
 	}
+	// Two at a time, as one fetches its modules while the other compiles.
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	places := make(chan struct{}, 2)
 	for _, spec := range specs {
 		if len(names) > 0 && !slices.Contains(names, spec.Name) {
 			continue
 		}
-		start := time.Now()
-		tool, built, err := spec.Build(ctx, os.Stderr)
-		if err != nil {
-			return err
-		}
-		if built {
-			fmt.Printf("%-14s %-10s built in %s\n", tool.Name, tool.Version, time.Since(start).Round(time.Second))
-		} else {
-			fmt.Printf("%-14s %-10s in the cache\n", tool.Name, tool.Version)
-		}
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			start := time.Now()
+			tool, built, err := spec.Build(ctx, os.Stderr)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+			case built:
+				fmt.Printf("%-14s %-10s built in %s\n", tool.Name, tool.Version, time.Since(start).Round(time.Second))
+			default:
+				fmt.Printf("%-14s %-10s in the cache\n", tool.Name, tool.Version)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	if len(names) > 0 && !slices.Contains(names, "sonarqube") {
 		return nil

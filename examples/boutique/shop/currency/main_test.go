@@ -12,7 +12,7 @@ import (
 )
 
 func TestCurrencies(t *testing.T) {
-	all := shoptest.Answer[wire.Currencies](t, setup(nil), "GET", "/currencies", nil).Currencies
+	all := shoptest.Answer[wire.Currencies](t, setup(shoptest.Env(nil)), "GET", "/currencies", nil).Currencies
 	shoptest.Equal(t, all, []string{"CAD", "CHF", "EUR", "GBP", "JPY", "SEK", "USD"})
 }
 
@@ -29,7 +29,7 @@ func TestConvert(t *testing.T) {
 		{money.New("EUR", 112, 0), "JPY", money.New("JPY", 18843, 0)},
 		{money.Money{Currency: "EUR"}, "SEK", money.Money{Currency: "SEK"}},
 	} {
-		got := shoptest.Answer[wire.Amounts](t, setup(nil), "POST", "/convert", wire.Conversion{Amounts: []money.Money{c.from}, To: c.to})
+		got := shoptest.Answer[wire.Amounts](t, setup(shoptest.Env(nil)), "POST", "/convert", wire.Conversion{Amounts: []money.Money{c.from}, To: c.to})
 		shoptest.Equal(t, got.Amounts, []money.Money{c.want})
 	}
 }
@@ -40,9 +40,9 @@ func TestConvert_keepsTheOrder(t *testing.T) {
 	for i := range int64(20) {
 		in.Amounts = append(in.Amounts, money.New([]string{"EUR", "USD", "SEK"}[i%3], i*1000, 0))
 	}
-	out := shoptest.Answer[wire.Amounts](t, setup(nil), "POST", "/convert", in).Amounts
+	out := shoptest.Answer[wire.Amounts](t, setup(shoptest.Env(nil)), "POST", "/convert", in).Amounts
 	for i, m := range in.Amounts {
-		one := shoptest.Answer[wire.Amounts](t, setup(nil), "POST", "/convert", wire.Conversion{Amounts: []money.Money{m}, To: "USD"}).Amounts
+		one := shoptest.Answer[wire.Amounts](t, setup(shoptest.Env(nil)), "POST", "/convert", wire.Conversion{Amounts: []money.Money{m}, To: "USD"}).Amounts
 		shoptest.Equal(t, out[i], one[0])
 	}
 }
@@ -54,9 +54,9 @@ func TestConvert_refused(t *testing.T) {
 		"bad_amount":       {Amounts: []money.Money{{Currency: "EUR", Units: 1, Nanos: -1}}, To: "EUR"},
 		"too_many":         {Amounts: slices.Repeat([]money.Money{euro}, maxAmounts+1), To: "EUR"},
 	} {
-		shoptest.Refused(t, setup(nil), "POST", "/convert", c, http.StatusBadRequest, code)
+		shoptest.Refused(t, setup(shoptest.Env(nil)), "POST", "/convert", c, http.StatusBadRequest, code)
 	}
-	shoptest.Refused(t, setup(nil), "POST", "/convert", wire.Conversion{Amounts: []money.Money{{Currency: "XXX"}}, To: "EUR"}, 400, "unknown_currency")
-	shoptest.Refused(t, setup(nil), "POST", "/convert", wire.Conversion{Amounts: []money.Money{{Currency: "EUR", Units: math.MaxInt64}}, To: "JPY"}, 400, "bad_amount")
-	shoptest.Refused(t, setup(nil), "POST", "/convert", `{"amounts": 5}`, http.StatusBadRequest, "bad_json")
+	shoptest.Refused(t, setup(shoptest.Env(nil)), "POST", "/convert", wire.Conversion{Amounts: []money.Money{{Currency: "XXX"}}, To: "EUR"}, 400, "unknown_currency")
+	shoptest.Refused(t, setup(shoptest.Env(nil)), "POST", "/convert", wire.Conversion{Amounts: []money.Money{{Currency: "EUR", Units: math.MaxInt64}}, To: "JPY"}, 400, "bad_amount")
+	shoptest.Refused(t, setup(shoptest.Env(nil)), "POST", "/convert", `{"amounts": 5}`, http.StatusBadRequest, "bad_json")
 }

@@ -5,14 +5,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/service"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/shoptest"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/wire"
 )
 
 func catalog(t *testing.T) http.Handler {
 	t.Helper()
-	return setup(&service.Env{})
+	return setup(shoptest.Env(nil))
 }
 
 func TestProducts(t *testing.T) {

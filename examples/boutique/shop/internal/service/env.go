@@ -24,7 +24,8 @@ type Env struct {
 	errs      []error
 }
 
-func newEnv(getenv func(string) string, log *slog.Logger) *Env {
+// NewEnv returns an environment of what getenv knows.
+func NewEnv(getenv func(string) string, log *slog.Logger) *Env {
 	return &Env{getenv: getenv, Log: log, transport: &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
 		MaxIdleConnsPerHost:   16,

@@ -51,7 +51,7 @@ func Main(name string, setup Setup) {
 // Run runs a service until ctx ends, or its work does. It returns 0 when all went well, 1 when the work failed, 2
 // for flags or variables that make no sense, and 3 when the service cannot listen.
 func Run(ctx context.Context, name string, args []string, getenv func(string) string, stderr io.Writer, setup Setup) int {
-	e := newEnv(getenv, slog.New(slog.NewJSONHandler(stderr, nil)).With("service", name))
+	e := NewEnv(getenv, slog.New(slog.NewJSONHandler(stderr, nil)).With("service", name))
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", ":"+e.Get("PORT", "8080"), "`address` to listen on")

@@ -4,6 +4,7 @@ package shoptest
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -57,6 +58,11 @@ func Refused(t *testing.T, h http.Handler, method, path string, body any, status
 	if got != status || !strings.Contains(answer, `"code":"`+code+`"`) {
 		t.Errorf("%s %s: got %d %s, want %d %s", method, path, got, answer, status, code)
 	}
+}
+
+// Env is an environment of these variables.
+func Env(vars map[string]string) *service.Env {
+	return service.NewEnv(func(key string) string { return vars[key] }, slog.New(slog.DiscardHandler))
 }
 
 // Peer is a client of a service that is played by h, over a connection of its own.

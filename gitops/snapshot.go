@@ -86,7 +86,7 @@ func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) (err err
 	}
 	missing, err := s.list(g)
 	for ; err == nil && len(missing) > 0 && w == walk; missing, err = s.list(g) {
-		if err := c.fetch(ctx, wanted{hashes: missing, filter: "tree:1"}, s.objs); err != nil {
+		if err := c.fetch(ctx, wanted{hashes: missing, filter: "tree:0"}, s.objs); err != nil {
 			return err
 		}
 	}

@@ -35,9 +35,40 @@ func NewShop(tb TB, apps ...string) *Shop {
 	return s
 }
 
-// Commit writes and pushes an application's Deployment and returns the commit. The pods of one that is not
-// healthy find no node, and the Deployment gives up after three seconds.
+// Deployment is the manifest of a Deployment of one container. The pods of one that is not healthy find no node,
+// and the Deployment gives up after three seconds.
+func Deployment(name, image string, healthy bool) string {
+	selector := "{}"
+	if !healthy {
+		selector = `{example.com/no-such-node: "yes"}`
+	}
+	return fmt.Sprintf(`apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: %[1]s
+spec:
+  replicas: 1
+  progressDeadlineSeconds: 3
+  selector:
+    matchLabels: {app: %[1]s}
+  template:
+    metadata:
+      labels: {app: %[1]s}
+    spec:
+      nodeSelector: %[3]s
+      containers:
+        - name: %[1]s
+          image: %[2]s
+`, name, image, selector)
+}
+
+// Commit writes and pushes an application's [Deployment] and returns the commit.
 func (s *Shop) Commit(ctx context.Context, app, image string, healthy bool) (string, error) {
+	return s.Push(ctx, app+": "+image, map[string]string{app + "/shop.yaml": Deployment("shop", image, healthy)})
+}
+
+// Push writes and pushes files, on top of what others have pushed, and returns the commit.
+func (s *Shop) Push(ctx context.Context, message string, files map[string]string) (string, error) {
 	if _, err := s.run(ctx, s.work, "fetch", "-q"); err != nil {
 		return "", err
 	}
@@ -46,38 +77,18 @@ func (s *Shop) Commit(ctx context.Context, app, image string, healthy bool) (str
 			return "", err
 		}
 	}
-	selector := "{}"
-	if !healthy {
-		selector = `{example.com/no-such-node: "yes"}`
-	}
-	dir := filepath.Join(s.work, app)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	manifest := fmt.Sprintf(`apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: shop
-spec:
-  replicas: 1
-  progressDeadlineSeconds: 3
-  selector:
-    matchLabels: {app: shop}
-  template:
-    metadata:
-      labels: {app: shop}
-    spec:
-      nodeSelector: %s
-      containers:
-        - name: shop
-          image: %s
-`, selector, image)
-	if err := os.WriteFile(filepath.Join(dir, "shop.yaml"), []byte(manifest), 0o600); err != nil {
-		return "", err
+	for name, text := range files {
+		file := filepath.Join(s.work, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return "", err
+		}
 	}
 	for _, args := range [][]string{
 		{"add", "-A"},
-		{"-c", "user.name=testbed", "-c", "user.email=testbed@example.com", "commit", "-q", "--allow-empty", "-m", app + ": " + image},
+		{"-c", "user.name=testbed", "-c", "user.email=testbed@example.com", "commit", "-q", "--allow-empty", "-m", message},
 		{"push", "-q", "origin", "HEAD:main"},
 	} {
 		if _, err := s.run(ctx, s.work, args...); err != nil {

@@ -14,7 +14,7 @@ import (
 
 // The versions of SonarQube Community Build and of its scanner, from Maven Central.
 const (
-	SonarQubeVersion    = "25.1.0.102122"
+	SonarQubeVersion    = "25.11.0.114957"
 	SonarScannerVersion = "6.2.1.4610"
 )
 

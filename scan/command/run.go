@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waybill-dev/waybill/internal/offspring"
 	"github.com/waybill-dev/waybill/scan"
 )
 
@@ -66,7 +67,8 @@ const (
 
 // Run runs the program and waits for it. A program that ends by itself, with whatever exit code, is no
 // error. Ending ctx ends the program and the processes it started: politely first, by force after
-// Call.Grace. (On Windows only the program itself is ended, by force.)
+// Call.Grace. On Linux that reaches processes in groups and sessions of their own, too; on Windows only the program
+// itself is ended, by force.
 //
 // Errors are [*scan.Error]: [scan.ErrTooLarge] when standard output went past its cap, [scan.ErrBroken]
 // when the program did not start, was killed, or its output could not be read to the end; a cancelled
@@ -93,7 +95,8 @@ func (p *Program) Run(ctx context.Context, c Call) (*Output, error) {
 	stderr := &tail{max: maxStderr}
 
 	cmd := exec.CommandContext(running, p.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, env, c.In, stdout, stderr
+	mark := offspring.Mark()
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, append(env, mark), c.In, stdout, stderr
 	cmd.WaitDelay = c.Grace
 	if cmd.WaitDelay <= 0 {
 		cmd.WaitDelay = 3 * time.Second
@@ -102,6 +105,7 @@ func (p *Program) Run(ctx context.Context, c Call) (*Output, error) {
 	err = cmd.Run()
 	if running.Err() != nil || errors.Is(err, exec.ErrWaitDelay) {
 		killGroup() // what the program started and left behind
+		offspring.End(mark)
 	}
 
 	errText := hide.Replace(stderr.String())

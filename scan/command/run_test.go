@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -192,6 +193,33 @@ func TestRun_cancelEndsChildren(t *testing.T) {
 	}
 }
 
+// A tree of processes ends with its root: grandchildren, and children that went into a session of their own.
+func TestRun_cancelEndsTree(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("sessions of their own are reached on Linux only")
+	}
+	pidFile := filepath.Join(t.TempDir(), "pids")
+	body := `sh -c 'sleep 600 & echo $! >> "$1"; sh -c "sleep 600 & echo \$! >> \$1; wait" x "$1" & echo $! >> "$1"; wait' x "$1.new" & echo $! >> "$1.new"
+setsid sh -c 'sleep 600 & echo $! >> "$1"; wait' x "$1.new" & echo $! >> "$1.new"
+while [ "$(wc -l < "$1.new")" -lt 6 ]; do sleep 0.01; done; mv "$1.new" "$1"; wait`
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		awaitFile(t, pidFile)
+		cancel()
+	}()
+	_, err := program(t, body).Run(ctx, command.Call{Args: []string{pidFile}})
+	require.ErrorIs(t, err, context.Canceled)
+	b, err := os.ReadFile(pidFile)
+	require.NoError(t, err)
+	pids := strings.Fields(string(b))
+	require.Len(t, pids, 6)
+	for _, text := range pids {
+		pid, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		assertGone(t, pid)
+	}
+}
+
 // A program that is done but left a child holding its output is not waited for forever.
 func TestRun_childKeepsOutputOpen(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
@@ -207,11 +235,13 @@ func TestRun_deadline(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
+// awaitFile waits for a file and returns the number it starts with.
 func awaitFile(t *testing.T, path string) (pid int) {
 	t.Helper()
 	assert.Eventually(t, func() bool {
 		b, _ := os.ReadFile(path)
-		pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+		first, _, _ := strings.Cut(string(b), "\n")
+		pid, _ = strconv.Atoi(first)
 		return pid > 0
 	}, 10*time.Second, 5*time.Millisecond)
 	return pid

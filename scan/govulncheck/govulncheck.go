@@ -9,8 +9,13 @@
 // The database is asked over the network unless Options.DB names a copy on disk, in the layout of the Go
 // vulnerability database (index/db.json, index/modules.json, ID/GO-….json).
 //
-// Cancelling returns at once; the go command the engine has started is not told and ends by itself when it
-// has listed the packages.
+// # Cancelling
+//
+// The engine heeds the context when it asks the database, and not while it loads packages and analyses them. When
+// the context ends, Scan ends the go commands the engine has started, with all they started (on Linux; elsewhere
+// they end when they have listed the packages), and returns at once. Where the engine was already analysing, it
+// goes on in the background until it is done with that, which takes seconds, and its result is dropped. Options.Command
+// runs the engine as a process of its own, which ends at once wherever it is.
 //
 // # Errors
 //
@@ -37,6 +42,8 @@ import (
 
 	vuln "golang.org/x/vuln/scan"
 
+	"github.com/waybill-dev/waybill/internal/httpx"
+	"github.com/waybill-dev/waybill/internal/offspring"
 	"github.com/waybill-dev/waybill/report"
 	format "github.com/waybill-dev/waybill/report/format/govulncheck"
 	"github.com/waybill-dev/waybill/scan"
@@ -51,12 +58,16 @@ const DefaultDB = "https://vuln.go.dev"
 
 // Options for [New]. The zero value looks at all packages and asks the database of the Go project.
 type Options struct {
-	DB       string   // directory, or URL (https, file); "" is DefaultDB
+	DB       string   // directory, or URL (https, file, http of this machine); "" is DefaultDB
 	Packages []string // package patterns; nil is ./...
 	Tags     []string // build tags
 	Tests    bool     // look at test code, too
 	Go       string   // the go command, for its version; "" is looked up on the PATH, where the engine finds its own
 	Env      []string // added to the environment of the go command, as "NAME=value"
+
+	// Command runs the engine as a process of its own: the govulncheck command, such as {"govulncheck"}, to which flags
+	// and patterns are added. Nil runs it in this process.
+	Command []string
 }
 
 // Scanner finds vulnerable dependencies. Make one with [New]; it is safe for concurrent use.
@@ -79,6 +90,9 @@ func New(o *Options) (*Scanner, error) {
 			errs = append(errs, fmt.Errorf("%q in Packages is no pattern", p))
 		}
 	}
+	if o.Command != nil && (len(o.Command) == 0 || o.Command[0] == "") {
+		errs = append(errs, errors.New("no program in Command"))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, &scan.Error{Op: "new", Scanner: Name, Kind: scan.ErrConfig, Err: err}
 	}
@@ -90,6 +104,9 @@ func databaseURL(db string) (string, error) {
 		return DefaultDB, nil
 	}
 	if u, err := url.Parse(db); err == nil && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "file") {
+		if u.Scheme == "http" && !httpx.IsLoopback(u.Host) {
+			return "", errors.New("the URL DB is plain HTTP to another machine: whoever is in between could leave out advisories")
+		}
 		return db, nil
 	}
 	abs, err := filepath.Abs(db)
@@ -139,24 +156,30 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	if err := s.checkDB(); err != nil {
 		return nil, fail(scan.ErrConfig, err, "")
 	}
-	var stdout, stderr bytes.Buffer
-	if err := s.run(ctx, dir, env, &stdout, &stderr); err != nil {
-		return nil, fail(scan.ErrBroken, err, stderr.String())
-	}
-	notes := notes(stdout.Bytes())
-	rep, err := format.Read(ctx, &stdout, &report.Options{Root: dir})
+	out, err := s.run(ctx, dir, env)
 	if err != nil {
-		return nil, fail(scan.ErrOutput, err, stderr.String())
+		if _, ok := errors.AsType[*scan.Error](err); ok {
+			return nil, err
+		}
+		return nil, fail(scan.ErrBroken, err, out.stderr)
+	}
+	rep, err := format.Read(ctx, bytes.NewReader(out.stdout), &report.Options{Root: dir})
+	if err != nil {
+		return nil, fail(scan.ErrOutput, err, out.stderr)
 	}
 	// The engine works on many packages at once and reports in the order it gets done.
 	slices.SortFunc(rep.Findings, func(a, b report.Finding) int {
 		return cmp.Or(cmp.Compare(b.Level, a.Level), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Package.Name, b.Package.Name))
 	})
+	version := EngineVersion()
+	if len(s.o.Command) > 0 {
+		version = rep.Runs[0].Version
+	}
 	for i := range rep.Runs {
-		rep.Runs[i].Version, rep.Runs[i].Target = EngineVersion(), t.String()
+		rep.Runs[i].Version, rep.Runs[i].Target = version, t.String()
 	}
 	return &scan.Result{
-		Scanner: Name, Version: EngineVersion(), Target: t, Status: scan.StatusOf(rep), Notes: notes, Report: rep, Took: time.Since(start),
+		Scanner: Name, Version: version, Target: t, Status: scan.StatusOf(rep), Notes: notes(out.stdout), Report: rep, Took: time.Since(start),
 	}, nil
 }
 
@@ -188,9 +211,21 @@ func lookup(env []string, name string) string {
 	return value
 }
 
-// run runs the engine. The engine heeds ctx when it asks the database, but not while the go command loads
-// packages, so a cancelled scan leaves it behind.
-func (s *Scanner) run(ctx context.Context, dir string, env []string, stdout, stderr *bytes.Buffer) error {
+// output is what the engine wrote.
+type output struct {
+	stdout []byte
+	stderr string
+}
+
+func (s *Scanner) run(ctx context.Context, dir string, env []string) (output, error) {
+	args := s.arguments(dir)
+	if len(s.o.Command) > 0 {
+		return s.runCommand(ctx, args, env)
+	}
+	return runInProcess(ctx, args, env)
+}
+
+func (s *Scanner) arguments(dir string) []string {
 	args := []string{"-format", "json", "-db", s.db, "-C", dir}
 	if s.o.Tests {
 		args = append(args, "-test")
@@ -199,32 +234,72 @@ func (s *Scanner) run(ctx context.Context, dir string, env []string, stdout, std
 		args = append(args, "-tags", strings.Join(s.o.Tags, ","))
 	}
 	if len(s.o.Packages) == 0 {
-		args = append(args, "./...")
+		return append(args, "./...")
 	}
-	args = append(args, s.o.Packages...)
+	return append(args, s.o.Packages...)
+}
 
-	var out, errOut bytes.Buffer // of the engine alone until it is done
+func (s *Scanner) runCommand(ctx context.Context, args, env []string) (output, error) {
+	prog, err := command.Tool{Name: Name, Path: s.o.Command[0]}.Find(ctx)
+	if err != nil {
+		return output{}, err
+	}
+	out, err := prog.Run(ctx, command.Call{Args: slices.Concat(s.o.Command[1:], args), Env: env})
+	if err != nil {
+		return output{}, err
+	}
+	if out.Code != 0 {
+		return output{stderr: out.Stderr}, fmt.Errorf("exit code %d", out.Code)
+	}
+	return output{out.Stdout, out.Stderr}, nil
+}
+
+// leaveAfter is how long a cancelled engine is waited for, once its go commands are ended: without them it gives up
+// at once, unless it is done with loading.
+const leaveAfter = 2 * time.Second
+
+// runInProcess runs the engine. When ctx ends while it loads packages, which it would not notice, the go commands it
+// waits for are ended; when it analyses them already, it is left behind.
+func runInProcess(ctx context.Context, args, env []string) (output, error) {
+	mark := offspring.Mark()
+	var stdout, stderr bytes.Buffer // the engine's alone until it is done
 	cmd := vuln.Command(ctx, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = strings.NewReader(""), &out, &errOut, env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = strings.NewReader(""), &stdout, &stderr, append(slices.Clip(env), mark)
 	if err := cmd.Start(); err != nil {
-		return err
+		return output{}, err
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	select {
 	case err := <-done:
-		*stdout, *stderr = out, errOut
-		if ctx.Err() != nil {
-			return fmt.Errorf("ended before it was done: %w", context.Cause(ctx))
-		}
-		if err != nil {
+		out := output{stdout.Bytes(), stderr.String()}
+		switch {
+		case ctx.Err() != nil:
+			return out, ended(ctx)
+		case err != nil:
 			// The engine writes its errors for a terminal, in paragraphs.
-			return &engineError{err}
+			return out, &engineError{err}
 		}
-		return nil
+		return out, nil
 	case <-ctx.Done():
-		return fmt.Errorf("ended before it was done: %w", context.Cause(ctx))
 	}
+	leave := time.After(leaveAfter)
+	again := time.NewTicker(20 * time.Millisecond) // one that is just being started has no mark yet
+	defer again.Stop()
+	for {
+		offspring.End(mark)
+		select {
+		case <-done:
+			return output{}, ended(ctx)
+		case <-leave:
+			return output{}, ended(ctx)
+		case <-again.C:
+		}
+	}
+}
+
+func ended(ctx context.Context) error {
+	return fmt.Errorf("ended before it was done: %w", context.Cause(ctx))
 }
 
 type engineError struct{ err error }

@@ -198,9 +198,11 @@ func TestScan_deadline(t *testing.T) {
 }
 
 func TestNew_bad(t *testing.T) {
-	_, err := govulncheck.New(&govulncheck.Options{Packages: []string{"-x", ""}})
+	_, err := govulncheck.New(&govulncheck.Options{DB: "http://vuln.example.com", Packages: []string{"-x", ""}, Command: []string{""}})
 	require.ErrorIs(t, err, scan.ErrConfig)
-	assert.ErrorContains(t, err, "Packages")
+	for _, says := range []string{"DB", "Packages", "Command"} {
+		assert.ErrorContains(t, err, says)
+	}
 }
 
 func TestEngineVersion(t *testing.T) {

@@ -215,7 +215,7 @@ func TestScan_branches(t *testing.T) {
 
 // Servers before version 10 take a token as a user name.
 func TestScan_login(t *testing.T) {
-	for version, want := range map[string]string{"9.9.8.100196": "basic", "25.1.0.102122": "bearer", "8.0.0.56719": "basic"} {
+	for version, want := range map[string]string{"9.9.8.100196": "basic", "25.11.0.114957": "bearer", "8.0.0.56719": "basic"} {
 		srv := sonarqubetest.NewServer(t, &sonarqubetest.Options{Version: version})
 		res, err := scanner(t, srv, sonarqube.Options{}).Scan(t.Context(), analysed(t, srv, sonarqubetest.Analysis{Project: "shop", Report: withTrouble()}))
 		require.NoError(t, err)

@@ -2,7 +2,7 @@
 // clients use, and computes its quality gate from the tests, coverage and findings submitted to it.
 //
 // Instead of sonar-scanner's upload, which is private to the server, [Server.Submit] takes an analysis as a
-// [report.Report]. The answers were compared with those of a SonarQube 25.1 server; [TestBackend] is the suite
+// [report.Report]. The answers were compared with those of a SonarQube 25.11 server; [TestBackend] is the suite
 // both pass.
 package sonarqubetest
 
@@ -24,9 +24,9 @@ import (
 	"github.com/waybill-dev/waybill/report"
 )
 
-// Options for [NewServer]. The zero value is a server of version 25.1 with [DefaultGate].
+// Options for [NewServer]. The zero value is a server of version 25.11 with [DefaultGate].
 type Options struct {
-	Version string      // "" is 25.1.0.102122
+	Version string      // "" is 25.11.0.114957
 	Token   string      // "" is "squ_test"
 	Gate    []Condition // nil is DefaultGate, empty is no gate
 	Pending int         // how often a task is asked about before it is done; 0 is once, below 0 never
@@ -133,7 +133,7 @@ func Start(o *Options) (*Server, error) {
 		o = &Options{}
 	}
 	s := &Server{o: *o, tasks: map[string]*task{}, branches: map[branchKey]*branch{}}
-	s.o.Version = cmp.Or(o.Version, "25.1.0.102122")
+	s.o.Version = cmp.Or(o.Version, "25.11.0.114957")
 	s.o.Token = cmp.Or(o.Token, "squ_test")
 	if s.o.Gate == nil {
 		s.o.Gate = DefaultGate()

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // End ends all processes of this user with mark in their environment, by force.
@@ -16,7 +15,6 @@ func End(mark string) {
 		if end([]byte(mark)) == 0 {
 			return
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -103,9 +103,7 @@ sleep 600 & echo $$ $! > `+pids+`.new; mv `+pids+`.new `+pids+`; wait`)
 			}
 			stopped := make(chan time.Time, 1)
 			go func() {
-				for !exists(pids) {
-					time.Sleep(5 * time.Millisecond)
-				}
+				assert.Eventually(t, func() bool { _, err := os.Stat(pids); return err == nil }, time.Minute, 5*time.Millisecond)
 				stopped <- time.Now()
 				cancel(want)
 			}()
@@ -115,20 +113,16 @@ sleep 600 & echo $$ $! > `+pids+`.new; mv `+pids+`.new `+pids+`; wait`)
 			assert.Less(t, time.Since(<-stopped), 10*time.Second, "it is not waited for")
 			b, err := os.ReadFile(pids)
 			require.NoError(t, err)
-			for _, pid := range strings.Fields(string(b)) {
+			for pid := range strings.FieldsSeq(string(b)) {
 				assert.Eventually(t, func() bool { return gone(t, pid) }, 10*time.Second, 10*time.Millisecond, "process %s lives on", pid)
 			}
 		})
 	}
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // gone reports whether a process has ended; one that is dead and not yet collected has.
 func gone(t *testing.T, pid string) bool {
+	t.Helper()
 	n, err := strconv.Atoi(pid)
 	require.NoError(t, err)
 	if syscall.Kill(n, 0) == syscall.ESRCH {

@@ -268,10 +268,11 @@ func runInProcess(ctx context.Context, args, env []string) (output, error) {
 	if err := cmd.Start(); err != nil {
 		return output{}, err
 	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done := make(chan struct{})
+	var err error
+	go func() { err = cmd.Wait(); close(done) }()
 	select {
-	case err := <-done:
+	case <-done:
 		out := output{stdout.Bytes(), stderr.String()}
 		switch {
 		case ctx.Err() != nil:

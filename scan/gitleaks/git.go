@@ -150,8 +150,27 @@ func (r *repo) search(ctx context.Context, sr *search, workers int) error {
 		ended <- err
 	}()
 
-	files, err := gitdiff.Parse(counter)
-	var parsed int
+	parsed, err := r.searchDiffs(ctx, sr, counter, workers)
+	gitErr := <-ended
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case gitErr != nil:
+		if _, ok := errors.AsType[*scan.Error](gitErr); ok {
+			return gitErr
+		}
+		return r.fail(scan.ErrBroken, gitErr)
+	case err != nil:
+		return r.fail(scan.ErrOutput, err)
+	case parsed != counter.diffs:
+		return r.fail(scan.ErrOutput, fmt.Errorf("git printed the changes of %d files, %d were understood", counter.diffs, parsed))
+	}
+	return nil
+}
+
+// searchDiffs reads diffs to the end and searches those it understands.
+func (r *repo) searchDiffs(ctx context.Context, sr *search, diffs io.Reader, workers int) (parsed int, err error) {
+	files, err := gitdiff.Parse(diffs)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	if err == nil {
@@ -169,22 +188,8 @@ func (r *repo) search(ctx context.Context, sr *search, workers int) error {
 		}
 		wg.Wait()
 	}
-	_, drainErr := io.Copy(io.Discard, counter) // a parser that gave up left git writing
-	gitErr := <-ended
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case gitErr != nil:
-		if _, ok := errors.AsType[*scan.Error](gitErr); ok {
-			return gitErr
-		}
-		return r.fail(scan.ErrBroken, gitErr)
-	case err != nil || drainErr != nil:
-		return r.fail(scan.ErrOutput, errors.Join(err, drainErr))
-	case parsed != counter.diffs:
-		return r.fail(scan.ErrOutput, fmt.Errorf("git printed the changes of %d files, %d were understood", counter.diffs, parsed))
-	}
-	return nil
+	_, drainErr := io.Copy(io.Discard, diffs) // a parser that gave up left git writing
+	return parsed, errors.Join(err, drainErr)
 }
 
 // gitVerdict decides whether git did all of its work: an exit code of 0 and nothing on standard error but

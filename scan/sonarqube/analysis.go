@@ -1,8 +1,6 @@
 package sonarqube
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,33 +49,34 @@ func (s *Scanner) analysis(ctx context.Context, t scan.Target) (task string, err
 	}
 }
 
-// readTask reads a report-task.txt: key=value lines, of which the task and the project matter. A file of
-// another project is an error: its verdict would be about something else.
+// readTask reads the task from a report-task.txt. A file of another project is an error: its verdict would be about
+// something else.
 func (s *Scanner) readTask(path string) (string, error) {
-	fail := func(err error) error {
-		return &scan.Error{Op: "read " + filepath.Base(path), Scanner: Name, Kind: scan.ErrTarget, Err: err}
-	}
 	b, err := command.ReadFile(path, maxReportTask)
-	if err != nil {
-		return "", fail(err)
+	if err == nil {
+		var task, project string
+		if task, project, err = parseTask(b); err == nil && project != s.o.ProjectKey {
+			err = fmt.Errorf("it is about the project %q, not %q", project, s.o.ProjectKey)
+		}
+		if err == nil {
+			return task, nil
+		}
 	}
+	return "", &scan.Error{Op: "read " + filepath.Base(path), Scanner: Name, Kind: scan.ErrTarget, Err: err}
+}
+
+// parseTask reads the key=value lines of a report-task.txt, of which the task and the project matter.
+func parseTask(b []byte) (task, project string, err error) {
 	values := map[string]string{}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	for lines.Scan() {
-		if k, v, ok := strings.Cut(strings.TrimSpace(lines.Text()), "="); ok {
+	for line := range strings.Lines(string(b)) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
 			values[k] = v
 		}
 	}
-	if lines.Err() != nil {
-		return "", fail(lines.Err())
-	}
 	if values["ceTaskId"] == "" {
-		return "", fail(errors.New("no ceTaskId: the file is not complete"))
+		return "", "", errors.New("no ceTaskId: the file is not complete")
 	}
-	if key := values["projectKey"]; key != s.o.ProjectKey {
-		return "", fail(fmt.Errorf("it is about the project %q, not %q", key, s.o.ProjectKey))
-	}
-	return values["ceTaskId"], nil
+	return values["ceTaskId"], values["projectKey"], nil
 }
 
 // analyze runs sonar-scanner.

@@ -86,12 +86,12 @@ func images(layout, index string, depth int) ([]descriptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc struct{ Manifests []descriptor }
-	if err := json.Unmarshal(b, &doc); err != nil {
+	manifests, err := parseIndex(b)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(index), err)
 	}
 	var all []descriptor
-	for _, d := range doc.Manifests {
+	for _, d := range manifests {
 		switch {
 		case d.isIndex():
 			blob, err := blobPath(layout, d.Digest)
@@ -111,6 +111,12 @@ func images(layout, index string, depth int) ([]descriptor, error) {
 		}
 	}
 	return all, nil
+}
+
+func parseIndex(b []byte) ([]descriptor, error) {
+	var doc struct{ Manifests []descriptor }
+	err := json.Unmarshal(b, &doc)
+	return doc.Manifests, err
 }
 
 func blobPath(layout, digest string) (string, error) {

@@ -36,6 +36,8 @@ func TestSet_errors(t *testing.T) {
 		"merged, no image":        {"b: &b {tag: v1}\na: {<<: *b, repository: reg.io/web}\nc: {<<: *b, other: x}\n", web, manifest.ErrAlias, "no image"},
 		"digest without a key":    {"image: {repository: reg.io/web, tag: v1}\n", []manifest.Edit{{Image: "reg.io/web", To: "@" + digest}}, manifest.ErrUnsupported, "tag@digest"},
 		"several lines, plain":    {"image: {repository: reg.io/web, tag: v1\n  }\na: {repository: reg.io/web, tag: v1\n   x}\n", web, manifest.ErrUnsupported, "several lines"},
+		"tag of its own":          {"image: !custom reg.io/web:v1\n", web, manifest.ErrUnsupported, "f.yaml:1:8: reg.io/web: found in a form that cannot be edited: a value with the tag !custom"},
+		"tag of a number":         {"image: {repository: reg.io/web, tag: !!float 1.1}\n", web, manifest.ErrUnsupported, "the tag !!float"},
 		"deep":                    {strings.Repeat("[", 5000) + strings.Repeat("]", 5000), web, nil, "f.yaml"},
 		"no edits":                {"a: 1\n", nil, manifest.ErrEdit, "no edits"},
 		"image with a tag":        {"a: 1\n", []manifest.Edit{{Image: "a:v1", To: "v2"}}, manifest.ErrEdit, "without tag"},

@@ -165,9 +165,12 @@ func (d *document) parse() error {
 	}
 }
 
-// forYAML makes JSON readable for a YAML parser, which refuses the surrogate pairs of JSON ("\ud83d\ude00").
-// Each half becomes another character of the same length, so that all else keeps its place.
+// forYAML makes readable what the parser refuses: the surrogate pairs of JSON ("\ud83d\ude00"), each half of which
+// becomes another character, and the directive of YAML 1.2, which is read as 1.1 is. Nothing moves.
 func forYAML(text []byte) []byte {
+	if bytes.Contains(text, []byte("%YAML 1.2")) {
+		text = bytes.ReplaceAll(text, []byte("%YAML 1.2"), []byte("%YAML 1.1"))
+	}
 	if !surrogate.Match(text) || !json.Valid(text) {
 		return text
 	}

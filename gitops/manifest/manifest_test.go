@@ -32,6 +32,7 @@ func TestSet(t *testing.T) {
 		"folded":               {app("v2"), "image: >-\n  reg.io/app:v1\nx: 1\n", "image: >-\n  reg.io/app:v2\nx: 1\n"},
 		"anchor":               {app("v2"), "a: {image: &i reg.io/app:v1}\nb: {image: *i}\n", "a: {image: &i reg.io/app:v2}\nb: {image: *i}\n"},
 		"wide characters":      {app("v2"), "ö: {ä: ü, image: reg.io/app:v1}\n", "ö: {ä: ü, image: reg.io/app:v2}\n"},
+		"YAML 1.2":             {app("v2"), "%YAML 1.2\n---\nimage: reg.io/app:v1\n...\n%YAML 1.2\n---\nx: \"%YAML 1.2\"\n", "%YAML 1.2\n---\nimage: reg.io/app:v2\n...\n%YAML 1.2\n---\nx: \"%YAML 1.2\"\n"},
 		"json":                 {app("v2"), `{"image":"reg.io/app:v1","a":[1]}`, `{"image":"reg.io/app:v2","a":[1]}`},
 		"values":               {app("v2"), "web:\n  repository: reg.io/app\n  tag: v1\n", "web:\n  repository: reg.io/app\n  tag: v2\n"},
 		"values with registry": {app("v2"), "image: {registry: reg.io, repository: app, tag: \"v1\"}", "image: {registry: reg.io, repository: app, tag: \"v2\"}"},

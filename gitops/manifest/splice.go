@@ -193,6 +193,9 @@ func (d *document) scalar(n *yaml.Node, value string, key *yaml.Node) (splice, e
 	if n.Kind == yaml.ScalarNode && n.Value == "" && n.ShortTag() == "!!null" && n.Anchor == "" {
 		return d.fill(key, value)
 	}
+	if n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != "!!str" {
+		return splice{}, fmt.Errorf("a value with the tag %s", n.ShortTag())
+	}
 	from, to, err := d.span(n)
 	if err != nil {
 		return splice{}, err

@@ -76,6 +76,29 @@ func TestDockerConfig(t *testing.T) {
 	assert.Zero(t, got)
 }
 
+// FuzzDockerConfig reads any bytes as docker's configuration: the same login each time, and none for a host that
+// stands nowhere in it.
+func FuzzDockerConfig(f *testing.F) {
+	for _, s := range []string{"", "{", `{"auths":{"r.test":{"auth":"dTpw"}}}`, `{"auths":{"https://r.test/v1/":{"username":"u"},"r.test/":{"password":"p"}}}`, `{"auths":{"r.test":null}}`, `{"auths":[]}`} {
+		f.Add([]byte(s), "r.test")
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, registry string) {
+		if bytes.Contains(bytes.ToLower(raw), []byte("cred")) || bytes.ContainsRune(raw, '\\') {
+			return // would run a helper, or spell one with escapes
+		}
+		path := filepath.Join(t.TempDir(), "config.json")
+		require.NoError(t, os.WriteFile(path, raw, 0o600))
+		l, err := image.DockerConfig(path).Login(t.Context(), registry)
+		again, errAgain := image.DockerConfig(path).Login(t.Context(), registry)
+		if l != again || (err == nil) != (errAgain == nil) {
+			t.Fatalf("%v, %v and then %v, %v", l, err, again, errAgain)
+		}
+		if l, _ := image.DockerConfig(path).Login(t.Context(), "absent.example.org:1"); l != (image.Login{}) && !bytes.Contains(raw, []byte("absent.example.org:1")) {
+			t.Fatalf("a login for nobody: %v", l)
+		}
+	})
+}
+
 func TestClient_identityToken(t *testing.T) {
 	reg := imagetest.NewServer(t, &imagetest.Options{User: "u", Password: "p", Token: true, IdentityToken: "refresh"})
 	c := client(t, &image.Options{Keychain: image.Logins{reg.Host(): func(context.Context) (image.Login, error) {

@@ -289,3 +289,25 @@ func TestOpen_lies(t *testing.T) {
 		require.NoError(t, l.Extract(t.Context(), t.TempDir(), nil))
 	})
 }
+
+// FuzzOpen reads any bytes as the index of a layout that has blobs. What opens can be described and verified.
+func FuzzOpen(f *testing.F) {
+	dir := handmade(f, archive(f, file("a")))
+	index, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	require.NoError(f, err)
+	f.Add(index)
+	f.Add(bytes.ReplaceAll(index, []byte("sha256:"), []byte("sha256:../")))
+	f.Add(bytes.ReplaceAll(index, []byte("manifest.v1"), []byte("index.v1")))
+	f.Add(bytes.ReplaceAll(index, []byte(`"size":`), []byte(`"size":-`)))
+	f.Add([]byte(`{"manifests":[null]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), raw, 0o644))
+		l, err := image.Open(t.Context(), dir, nil)
+		if err != nil {
+			return
+		}
+		require.NoError(t, l.Verify(t.Context()))
+		require.NotEmpty(t, l.Digest())
+		_ = l.Blobs()
+	})
+}

@@ -3,7 +3,9 @@ package image_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -147,4 +149,24 @@ func TestClient_PushAll(t *testing.T) {
 		heads++
 	}
 	assert.Equal(t, 11, heads)
+}
+
+// What changed on disk after it was opened, or scanned, does not reach a registry under the old name.
+func TestClient_Push_changedLayer(t *testing.T) {
+	reg := imagetest.NewServer(t, nil)
+	l := build(t, image.Files{"a": noise(1000)})
+	layer := l.Blobs()[1].Digest
+	path := filepath.Join(l.Dir(), "blobs/sha256", strings.TrimPrefix(layer, "sha256:"))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	content[len(content)/2] ^= 1
+	require.NoError(t, os.WriteFile(path, content, 0o644))
+	_, err = client(t, nil).Push(t.Context(), l, []string{reg.Host() + "/app:1"}, nil)
+	require.ErrorIs(t, err, image.ErrDigest)
+	ok, err := client(t, nil).Exists(t.Context(), reg.Host()+"/app:1")
+	require.NoError(t, err)
+	assert.False(t, ok)
+	require.NoError(t, os.WriteFile(path, content[1:], 0o644))
+	_, err = client(t, nil).Push(t.Context(), l, []string{reg.Host() + "/app:1"}, nil)
+	require.ErrorIs(t, err, image.ErrDigest, "and what was cut off is not even sent")
 }

@@ -203,7 +203,7 @@ func TestClient_references(t *testing.T) {
 	for _, ref := range []string{
 		"", "UPPER/case:1", "host/../../etc:1", "host/app:tag with space", "host/app@sha256:short", "host/app:1@md5:abc",
 		"http://host/app:1", "user:password@host/app:1", "host/app:1\r\nX: y", "host/app?x=1:1", "host/app:" + strings.Repeat("x", 200), strings.Repeat("a/", 600) + "b",
-		"host/app@sha256:" + strings.Repeat("G", 64), "host/app%2f..:1", "-flag", "host:port/app",
+		"host/app@sha256:" + strings.Repeat("G", 64), "host/app%2f..:1", "-flag", "host:port/app", "::/00", ":5000/app",
 	} {
 		_, err := c.Resolve(t.Context(), ref)
 		require.ErrorIs(t, err, image.ErrInvalid, ref)

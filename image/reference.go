@@ -1,6 +1,7 @@
 package image
 
 import (
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -33,6 +34,10 @@ func parseReference(s string) (reference, error) {
 	r := reference{host: tag.RegistryStr(), repo: tag.RepositoryStr(), tag: tag.TagStr()}
 	if !repoPattern.MatchString(r.repo) {
 		return reference{}, fail(ErrInvalid, "reference %q: %q is no repository name", s, r.repo)
+	}
+	// The library takes hosts that no URL can have.
+	if u, err := url.Parse("https://" + r.endpoint()); err != nil || u.Host != r.endpoint() || u.Hostname() == "" {
+		return reference{}, fail(ErrInvalid, "reference %q: %q is no host", s, r.host)
 	}
 	if !pinned {
 		return r, nil

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -292,13 +291,9 @@ func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, author
 			return nil, err
 		}
 		req.ContentLength = r.size // no GetBody: trying again is our own job, with a body that is watched
-		if f, ok := body.(*os.File); ok {
-			// A file goes as it is, so that the kernel can copy it to the connection by itself.
-			req.Body = f
-			defer dog.sample(f, r.moved)()
-		} else {
-			req.Body = &watched{ReadCloser: body, dog: dog, moved: r.moved}
-		}
+		// Handing files to the kernel to send by itself was tried: it saves us a little work, and costs a registry
+		// on the same machine more than that.
+		req.Body = &watched{ReadCloser: body, dog: dog, moved: r.moved}
 		if r.size == 0 {
 			_ = body.Close()
 			req.Body = http.NoBody
@@ -411,42 +406,6 @@ func (d *dog) moved() { d.timer.Reset(d.after) }
 func (d *dog) stop() {
 	d.timer.Stop()
 	d.cancel(nil)
-}
-
-// sample watches a file that is being sent by its position, until the returned function is called.
-func (d *dog) sample(f *os.File, moved func(int64)) (stop func()) {
-	end, done := make(chan struct{}), make(chan struct{})
-	start, _ := f.Seek(0, io.SeekCurrent)
-	go func() {
-		defer close(done)
-		last := start
-		tick := time.NewTicker(min(100*time.Millisecond, d.after/4))
-		defer tick.Stop()
-		for {
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
-			at, err := f.Seek(0, io.SeekCurrent)
-			if err != nil {
-				<-end // closed: all of it has gone, the answer is due
-				return
-			}
-			if at == last {
-				continue
-			}
-			last = at
-			d.moved()
-			if moved != nil {
-				moved(at - start)
-			}
-		}
-	}()
-	return func() {
-		close(end)
-		<-done
-	}
 }
 
 // watched is a body under a dog's eyes.

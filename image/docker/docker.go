@@ -2,7 +2,7 @@
 // the same OCI layouts of them that package image makes without a daemon.
 //
 //	layout, err := docker.Build(ctx, docker.Spec{Context: "services/cart"}, dir, &docker.Options{
-//		Address: "tcp://buildkit.example.com:1234",
+//		Address: "tcp://buildkit.example.com:1234", CACert: "ca.pem", Cert: "cert.pem", Key: "key.pem",
 //	})
 //
 // With Address, buildx drives a BuildKit anywhere in the network, and neither a Docker engine nor the docker
@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/waybill-dev/waybill/image"
+	"github.com/waybill-dev/waybill/internal/httpx"
 )
 
 // Spec says what to build.
@@ -87,10 +88,15 @@ type Options struct {
 	Name    string // of one of buildx's own builders; not together with Address
 	Host    string // of the Docker engine, as DOCKER_HOST takes it; empty means the command's own default
 
-	// CACert, Cert and Key are files for TLS to a BuildKit at a tcp Address.
+	// CACert, Cert and Key are files for TLS to a BuildKit at a tcp Address: the authority of its certificate,
+	// and the certificate and key to show it.
 	CACert string
 	Cert   string
 	Key    string
+
+	// AllowInsecureTCP permits a tcp Address on another machine without TLS. Sources and build secrets then
+	// cross the network in the clear, and whoever reaches that BuildKit is root there.
+	AllowInsecureTCP bool
 
 	BuildxCommand string // program; empty looks for docker-buildx on the PATH and for the plugin of docker
 	DockerCommand string // program; empty means docker on the PATH
@@ -205,8 +211,24 @@ func (s Spec) check(o Options) (errs []error) {
 	if o.Address != "" && o.Name != "" {
 		bad("Options.Address", "set together with Name")
 	}
-	if o.Address == "" && o.CACert+o.Cert+o.Key != "" {
-		bad("Options.CACert, Cert, Key", "set without an Address")
+	host, tcp := strings.CutPrefix(o.Address, "tcp://")
+	switch {
+	case o.CACert+o.Cert+o.Key == "":
+		if tcp && !o.AllowInsecureTCP && !httpx.IsLoopback(host) {
+			bad("Options.Address", "%s is on another machine and CACert is not set; TLS is needed, or AllowInsecureTCP", o.Address)
+		}
+	case !tcp:
+		bad("Options.CACert, Cert, Key", "set without a tcp Address")
+	case o.CACert == "" || (o.Cert == "") != (o.Key == ""):
+		bad("Options.CACert, Cert, Key", "TLS takes CACert, and Cert and Key together")
+	default:
+		for field, file := range map[string]string{"CACert": o.CACert, "Cert": o.Cert, "Key": o.Key} {
+			if strings.ContainsAny(file, "\",\n") {
+				bad("Options."+field, "%q has a character that buildx cannot take", file)
+			} else if _, err := os.Stat(file); file != "" && err != nil {
+				bad("Options."+field, "%w", err)
+			}
+		}
 	}
 	if o.Builder == Docker {
 		if o.Address != "" || o.Name != "" {

@@ -301,6 +301,53 @@ func TestBuild_buildKit(t *testing.T) {
 	})
 }
 
+// A BuildKit elsewhere in the network, which takes only clients that it knows.
+func TestBuild_mutualTLS(t *testing.T) {
+	authority, other := testbed.NewAuthority(t, "ours"), testbed.NewAuthority(t, "theirs")
+	address := testbed.BuildKitdTLS(t, authority)
+	dir := t.TempDir()
+	file := func(name string, content []byte) string {
+		write(t, dir, name, string(content))
+		return filepath.Join(dir, name)
+	}
+	ca, otherCA := file("ca.pem", authority.PEM), file("other-ca.pem", other.PEM)
+	certPEM, keyPEM := authority.Issue(t, nil)
+	cert, key := file("cert.pem", certPEM), file("key.pem", keyPEM)
+	certPEM, keyPEM = other.Issue(t, nil)
+	otherCert, otherKey := file("other-cert.pem", certPEM), file("other-key.pem", keyPEM)
+
+	src := t.TempDir()
+	write(t, src, "Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+	for _, tt := range []struct {
+		name string
+		o    docker.Options
+		want error
+	}{
+		{"both known", docker.Options{CACert: ca, Cert: cert, Key: key}, nil},
+		{"no certificate shown", docker.Options{CACert: ca}, image.ErrUnavailable},
+		{"a stranger's certificate", docker.Options{CACert: ca, Cert: otherCert, Key: otherKey}, image.ErrUnavailable},
+		{"not our BuildKit", docker.Options{CACert: otherCA, Cert: cert, Key: key}, image.ErrUnavailable},
+		{"without TLS", docker.Options{}, image.ErrUnavailable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // buildx waits for 20 seconds before it gives up
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			o := tt.o
+			o.Address, o.BuildxCommand = address, testbed.Require(t, testbed.Buildx).Path
+			l, err := docker.Build(ctx, docker.Spec{Context: src}, filepath.Join(t.TempDir(), "layout"), &o)
+			if tt.want != nil {
+				require.ErrorIs(t, err, tt.want)
+				require.NoError(t, ctx.Err(), "it says so, and does not hang")
+				t.Log(err)
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, l.Verify(t.Context()))
+		})
+	}
+}
+
 func digestOf(t *testing.T, dir string) string {
 	t.Helper()
 	l, err := image.Open(t.Context(), dir, nil)

@@ -39,6 +39,32 @@ func TestBuild_invalid(t *testing.T) {
 	}
 }
 
+func TestBuild_remoteNeedsTLS(t *testing.T) {
+	pem := filepath.Join(t.TempDir(), "x.pem")
+	require.NoError(t, os.WriteFile(pem, nil, 0o600))
+	for name, o := range map[string]*docker.Options{
+		"no TLS to another machine": {Address: "tcp://buildkit.example.com:1234"},
+		"no TLS to another address": {Address: "tcp://10.0.0.7:1234"},
+		"TLS to a socket":           {Address: "unix:///s", CACert: pem},
+		"TLS to nowhere":            {CACert: pem},
+		"a certificate without key": {Address: "tcp://buildkit.example.com:1234", CACert: pem, Cert: pem},
+		"no authority":              {Address: "tcp://buildkit.example.com:1234", Cert: pem, Key: pem},
+		"no such file":              {Address: "tcp://buildkit.example.com:1234", CACert: pem + "x"},
+		"a list of files":           {Address: "tcp://buildkit.example.com:1234", CACert: pem + ",key=" + pem},
+	} {
+		_, err := docker.Build(t.Context(), docker.Spec{Context: contextDir(t)}, filepath.Join(t.TempDir(), "out"), o)
+		require.ErrorIs(t, err, image.ErrInvalid, name)
+	}
+	for name, o := range map[string]*docker.Options{
+		"allowed": {Address: "tcp://buildkit.example.com:1234", AllowInsecureTCP: true}, "this machine": {Address: "tcp://127.0.0.1:1234"},
+		"TLS": {Address: "tcp://buildkit.example.com:1234", CACert: pem}, "mutual": {Address: "tcp://buildkit.example.com:1234", CACert: pem, Cert: pem, Key: pem},
+	} {
+		o.BuildxCommand = standIn(t, "echo ERROR: no builder >&2; exit 1\n")
+		_, err := docker.Build(t.Context(), docker.Spec{Context: contextDir(t)}, filepath.Join(t.TempDir(), "out"), o)
+		require.ErrorIs(t, err, image.ErrUnavailable, name)
+	}
+}
+
 func TestBuild_missing(t *testing.T) {
 	dir := contextDir(t)
 	_, err := docker.Build(t.Context(), docker.Spec{Context: dir, File: "nowhere"}, t.TempDir(), nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/waybill-dev/waybill/image/docker"
 )
 
-// A Dockerfile built by a BuildKit somewhere in the network. Here there is none, and the error says so.
+// A Dockerfile built by a BuildKit. Here there is none, and the error says so.
 func ExampleBuild() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -30,7 +30,7 @@ func ExampleBuild() {
 			"token": func(context.Context) (string, error) { return "from a secret store", nil },
 		},
 	}, filepath.Join(dir, "layout"), &docker.Options{
-		Address:       "tcp://buildkit.example.com:1234",
+		Address:       "unix:///run/buildkit/buildkitd.sock",
 		BuildxCommand: "/nowhere/docker-buildx",
 		Progress:      func(e docker.Event) { fmt.Println(e.Kind, e.Step) },
 	})
@@ -52,5 +52,5 @@ func ExampleBuild_invalid() {
 	// Output:
 	// image: docker build: invalid input: Spec.Context: no directory
 	// Spec.Target: "--push" begins with a dash
-	// Options.CACert, Cert, Key: set without an Address
+	// Options.CACert, Cert, Key: set without a tcp Address
 }

@@ -10,14 +10,30 @@ import (
 // BuildKitd starts a BuildKit daemon of its own and returns its address. It needs root.
 func BuildKitd(tb TB) string {
 	tb.Helper()
-	Debian(tb, "runc", "runc")
-	program := Require(tb, BuildKit).Path
 	dir := shortDir(tb)
 	address := "unix://" + filepath.Join(dir, "s")
-	cmd := exec.Command(program, "--root", filepath.Join(dir, "root"), "--addr", address,
-		"--oci-worker=true", "--containerd-worker=false", "--oci-worker-net=host")
-	StartProcess(tb, "buildkitd", cmd, Listens("unix", filepath.Join(dir, "s")))
+	startBuildKitd(tb, dir, Listens("unix", filepath.Join(dir, "s")), "--addr", address)
 	return address
+}
+
+// BuildKitdTLS starts one that listens on TCP and speaks only to clients with a certificate of the authority.
+func BuildKitdTLS(tb TB, a *Authority) string {
+	tb.Helper()
+	dir, addr := shortDir(tb), FreeAddr(tb)
+	ca, cert, key := filepath.Join(dir, "ca"), filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	certPEM, keyPEM := a.Issue(tb, nil)
+	for file, content := range map[string][]byte{ca: a.PEM, cert: certPEM, key: keyPEM} {
+		WriteFile(tb, file, string(content))
+	}
+	startBuildKitd(tb, dir, Listens("tcp", addr), "--addr", "tcp://"+addr, "--tlscacert", ca, "--tlscert", cert, "--tlskey", key)
+	return "tcp://" + addr
+}
+
+func startBuildKitd(tb TB, dir string, ready func(ctx context.Context) error, args ...string) {
+	tb.Helper()
+	Debian(tb, "runc", "runc")
+	args = append(args, "--root", filepath.Join(dir, "root"), "--oci-worker=true", "--containerd-worker=false", "--oci-worker-net=host")
+	StartProcess(tb, "buildkitd", exec.Command(Require(tb, BuildKit).Path, args...), ready)
 }
 
 // Dockerd starts a Docker engine of its own, without networks for containers, and returns what DOCKER_HOST

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/exchange"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/memory"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/money"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/service"
@@ -170,19 +171,15 @@ func (s *shop) price(ctx context.Context, o *wire.Order, parcel wire.Parcel, cur
 		o.Lines = append(o.Lines, wire.Line{Product: item.Product, Name: all.Products[i].Name, Quantity: item.Quantity})
 		amounts = append(amounts, all.Products[i].Price)
 	}
-	var converted wire.Amounts
-	if err := s.currency.Post(ctx, "/convert", wire.Conversion{Amounts: amounts, To: currency}, &converted); err != nil {
+	amounts, err := exchange.Convert(ctx, s.currency, amounts, currency)
+	if err != nil {
 		return err
 	}
-	if len(converted.Amounts) != len(amounts) {
-		return service.Fail(http.StatusBadGateway, "unavailable", "the currency service lost an amount")
-	}
-	o.Shipping, o.Days = converted.Amounts[0], quote.Days
+	o.Shipping, o.Days = amounts[0], quote.Days
 	o.Total = o.Shipping
 	for i := range o.Lines {
 		l := &o.Lines[i]
-		var err error
-		l.Price = converted.Amounts[i+1]
+		l.Price = amounts[i+1]
 		if l.Cost, err = l.Price.Times(l.Quantity); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/exchange"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/money"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/service"
 	"github.com/waybill-dev/waybill/examples/boutique/shop/internal/wire"
@@ -316,14 +317,7 @@ func (s *shop) products(v *visit, query string) ([]wire.Product, error) {
 
 // convert returns the amounts in the user's currency.
 func (s *shop) convert(v *visit, amounts []money.Money) ([]money.Money, error) {
-	var converted wire.Amounts
-	if err := s.currency.Post(v.ctx, "/convert", wire.Conversion{Amounts: amounts, To: v.currency}, &converted); err != nil {
-		return nil, err
-	}
-	if len(converted.Amounts) != len(amounts) {
-		return nil, service.Fail(http.StatusBadGateway, "unavailable", "the currency service lost an amount")
-	}
-	return converted.Amounts, nil
+	return exchange.Convert(v.ctx, s.currency, amounts, v.currency)
 }
 
 // related are products that go with others; none when nobody knows.

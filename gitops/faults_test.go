@@ -35,7 +35,7 @@ func TestBump_faults(t *testing.T) {
 		kind     error  // nil: it works
 		text     string // in the error
 		attempts int
-		commits  int // in the end, the first included
+		commits  int // in the end, the first included; negative: there is no branch
 	}{
 		"none":                  {nil, nil, "", 1, 2},
 		"lost race":             {[]gitopstest.Fault{{Service: push, Race: other}}, nil, "", 2, 3},
@@ -45,6 +45,7 @@ func TestBump_faults(t *testing.T) {
 		"push cut after":        {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropAfter}}, nil, "", 1, 2},
 		"cut before, and raced": {[]gitopstest.Fault{{Service: push, Race: other, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
 		"protected branch":      {[]gitopstest.Fault{{Service: push, Reject: "protected branch hook declined", Message: "ask ops\x1b[31m"}}, gitops.ErrRejected, "main: protected branch hook declined: ask ops", 0, 1},
+		"branch gone meanwhile": {[]gitopstest.Fault{{Service: push, Race: func(r *gitopstest.Repository) { r.Reset("main", "") }}}, gitops.ErrNotFound, "points to no branch", 0, -1},
 		"push forbidden":        {[]gitopstest.Fault{{Service: push, Status: 403}}, gitops.ErrDenied, "HTTP 403 for git-receive-pack", 0, 1},
 		"denied":                {[]gitopstest.Fault{{Status: 401}}, gitops.ErrDenied, "HTTP 401", 0, 1},
 		"away for a moment":     {[]gitopstest.Fault{{Status: 503, Times: 3}}, nil, "", 4, 2},
@@ -79,6 +80,10 @@ func TestBump_faults(t *testing.T) {
 				f, err := fs.Open("apps/web/web.yaml")
 				require.NoError(t, err)
 				_ = f.Close()
+			}
+			if tt.commits < 0 {
+				assert.Empty(t, fake.Head("main"), "the branch is not made anew")
+				return
 			}
 			log, err := fake.Log("main")
 			require.NoError(t, err)
@@ -140,11 +145,13 @@ func TestBump_cancelled(t *testing.T) {
 
 	srv.Reset()
 	srv.Fail(gitopstest.Fault{Status: 503, Times: 1000})
-	ctx, cancel = context.WithTimeout(t.Context(), 80*time.Millisecond)
+	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
-	_, err = slow.Bump(ctx, toV2, nil)
-	require.ErrorIs(t, err, gitops.ErrUnavailable)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	ailing, err := gitops.New(fake.URL(), &gitops.Options{OnRetry: func(int, error, time.Duration) { cancel() }})
+	require.NoError(t, err)
+	_, err = ailing.Bump(ctx, toV2, nil)
+	require.ErrorIs(t, err, gitops.ErrUnavailable, "what was wrong last stays visible")
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestBump_results(t *testing.T) {

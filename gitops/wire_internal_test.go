@@ -2,12 +2,18 @@ package gitops
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/waybill-dev/waybill/gitops/internal/gitobj"
 )
 
 func FuzzReadAdvert(f *testing.F) {
@@ -25,6 +31,60 @@ func FuzzReadAdvert(f *testing.F) {
 		}
 		if a.found && a.hash.IsZero() && branch == "" {
 			t.Skip("a branch without a commit")
+		}
+	})
+}
+
+// canned is a transport that answers everything with the same bytes.
+type canned struct {
+	transport
+	reply []byte
+}
+
+func (c canned) exchange(context.Context, string, []byte) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(c.reply)), nil
+}
+
+// FuzzReplies reads anything as the answer to a fetch and to a push: it is taken in, or refused with a kind.
+func FuzzReplies(f *testing.F) {
+	s := gitobj.New(0)
+	_, err := s.Update(plumbing.ZeroHash, map[string][]byte{"a.yaml": []byte("image: a:1")})
+	require.NoError(f, err)
+	var pack, framed bytes.Buffer
+	require.NoError(f, s.Pack(&pack, s.Hashes()))
+	e := pktline.NewEncoder(&framed)
+	require.NoError(f, e.EncodeString("shallow "+strings.Repeat("a", 40)+"\n"))
+	require.NoError(f, e.Flush())
+	require.NoError(f, e.EncodeString("NAK\n"))
+	f.Add(append(bytes.Clone(framed.Bytes()), pack.Bytes()...), false)
+	require.NoError(f, e.EncodeString("\x02Counting\n", "\x01"+pack.String()))
+	require.NoError(f, e.Flush())
+	f.Add(framed.Bytes(), true)
+	f.Add([]byte("0008NAK\n0005\x03"), true)
+	f.Add([]byte("000dERR denied"), false)
+	var report, status bytes.Buffer
+	e = pktline.NewEncoder(&status)
+	require.NoError(f, e.EncodeString("unpack ok\n", "ng refs/heads/main failed to update ref\n"))
+	require.NoError(f, e.Flush())
+	e = pktline.NewEncoder(&report)
+	require.NoError(f, e.EncodeString("\x02remote: no\n", "\x01"+status.String()))
+	require.NoError(f, e.Flush())
+	f.Add(report.Bytes(), true)
+	f.Fuzz(func(t *testing.T, reply []byte, framed bool) {
+		c := &client{transport: canned{reply: reply}, advert: &advert{capabilities: map[string]string{}}}
+		if framed {
+			c.advert.capabilities["side-band-64k"] = ""
+		}
+		kind := func(err error) {
+			if _, ok := errors.AsType[*fault](err); err != nil && !ok {
+				t.Fatalf("no kind: %v", err)
+			}
+		}
+		kind(c.fetch(t.Context(), wanted{depth: 1}, gitobj.New(1<<20)))
+		report, err := c.push(t.Context(), "refs/heads/main", plumbing.ZeroHash, plumbing.ZeroHash, nil)
+		kind(err)
+		if err == nil && report.status == "" {
+			t.Fatal("no error, and no status")
 		}
 	})
 }

@@ -96,10 +96,15 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Reset points a branch at a commit, as a forced push does. It reports whether the repository has that commit.
+// Reset points a branch at a commit, as a forced push does, and deletes it when revision is empty. It reports
+// whether the repository has that commit.
 func (r *Repository) Reset(branch, revision string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if revision == "" {
+		delete(r.refs, "refs/heads/"+branch)
+		return true
+	}
 	h, err := r.resolve(revision)
 	if err == nil {
 		r.refs["refs/heads/"+branch] = h

@@ -172,60 +172,75 @@ func (c *config) check() error {
 }
 
 // start makes what the run needs, runs it, and cleans up.
-func (c *config) start(ctx context.Context, stdout, stderr io.Writer) (err error) {
+func (c *config) start(ctx context.Context, stdout, stderr io.Writer) error {
 	if c.extract != "" {
 		_, err := extractInputs(ctx, c.extract)
 		return err
 	}
-	work, err := os.MkdirTemp(c.ci.TempDir, "boutique-")
+	p, err := c.assemble(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
-
-	in, err := c.prepare(ctx, work)
-	if err != nil {
-		return err
-	}
-	r, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	found, err := c.find(r.Services)
-	if err != nil {
-		return err
-	}
-	s, err := startStandIns(ctx, c, in, found, work)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	cl, err := c.connect(s)
-	if err != nil {
-		return err
-	}
-	defer cl.close(context.WithoutCancel(ctx))
-	if s.cluster != nil {
-		s.cluster.registry = cl.registry
-	}
-	p := &pipeline{config: c, clients: cl, standIns: s, services: found, work: work, record: r}
-	if p.policy, err = readPolicy(c.policyFile); err != nil {
-		return err
-	}
-	r.Services, r.Steps = nil, c.plan(s, cl, r.Steps)
-	for _, f := range found {
-		r.Services = append(r.Services, f.name)
-	}
-	if err := p.handedOver(ctx); err != nil {
-		return err
-	}
-	if p.trace, err = telemetry.FromEnv(ctx, "boutique", r.Build); err != nil {
-		fmt.Fprintln(stderr, "boutique: no telemetry:", cl.redactor.Error(err))
+	defer p.close(context.WithoutCancel(ctx))
+	if p.trace, err = telemetry.FromEnv(ctx, "boutique", p.record.Build); err != nil {
+		fmt.Fprintln(stderr, "boutique: no telemetry:", p.redactor.Error(err))
 	}
 	p.show = progress.New(stdout, progress.IsTerminal(stdout))
 	err = p.run(ctx)
 	p.show.Close()
-	return errors.Join(err, p.summary(stdout))
+	return errors.Join(err, p.summary(stdout), p.announce(ctx, stdout))
+}
+
+// assemble brings together what a run needs: inputs, the waybill so far, servers, clients. When it fails nothing
+// is left behind.
+func (c *config) assemble(ctx context.Context) (_ *pipeline, err error) {
+	p := &pipeline{config: c}
+	defer func() {
+		if err != nil {
+			p.close(context.WithoutCancel(ctx))
+		}
+	}()
+	if p.work, err = os.MkdirTemp(c.ci.TempDir, "boutique-"); err != nil {
+		return nil, err
+	}
+	in, err := c.prepare(ctx, p.work)
+	if err != nil {
+		return nil, err
+	}
+	if p.policy, err = readPolicy(c.policyFile); err != nil {
+		return nil, err
+	}
+	if p.record, err = c.open(ctx); err != nil {
+		return nil, err
+	}
+	if p.services, err = c.find(p.record.Services); err != nil {
+		return nil, err
+	}
+	if p.standIns, err = startStandIns(ctx, c, in, p.services, p.work); err != nil {
+		return nil, err
+	}
+	if p.clients, err = c.connect(p.standIns); err != nil {
+		return nil, err
+	}
+	if p.standIns.cluster != nil {
+		p.standIns.cluster.registry = p.registry
+	}
+	p.record.Services, p.record.Steps = nil, c.plan(p.standIns, p.clients, p.record.Steps)
+	for _, s := range p.services {
+		p.record.Services = append(p.record.Services, s.name)
+	}
+	return p, nil
+}
+
+// close ends everything that was started and removes what was only for the run.
+func (p *pipeline) close(ctx context.Context) {
+	if p.standIns != nil {
+		p.standIns.close()
+	}
+	if p.clients != nil {
+		p.clients.close(ctx)
+	}
+	_ = os.RemoveAll(p.work)
 }
 
 // prepare brings the inputs to where they are read.
@@ -270,7 +285,7 @@ func (c *config) prepare(ctx context.Context, work string) (inputs, error) {
 // open returns the waybill of the stages before, or begins one.
 func (c *config) open(ctx context.Context) (*record, error) {
 	if c.stage != "all" && c.stage != "source" {
-		r, err := resume(ctx, c.out, c.stage, c.build)
+		r, err := resume(c.out, c.stage, c.build)
 		if err == nil {
 			r.Outcome = running
 		}

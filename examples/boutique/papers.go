@@ -35,6 +35,9 @@ var outputs = []string{recordFile, sarifFile, junitFile, coverageFile, htmlFile,
 
 // papers writes what the run leaves behind: the waybill, and the reports for people and for CI systems.
 func (p *pipeline) papers(ctx context.Context) error {
+	if p.report == nil && len(p.record.Files) > 0 {
+		return p.record.save(p.out) // what was handed over is not ours, and stays as it is
+	}
 	if p.report == nil {
 		p.report = report.Join(p.sources...)
 	}
@@ -95,8 +98,11 @@ func (p *pipeline) redactScans() error {
 	})
 }
 
-// handedOver reads what the stages before this one found.
+// handedOver reads what the stages before this one found, if it is as they left it.
 func (p *pipeline) handedOver(ctx context.Context) error {
+	if err := p.record.verify(ctx, p.out); err != nil {
+		return err
+	}
 	for _, f := range p.record.Files {
 		r, err := format.Open(ctx, p.path(f.Path), &format.ReadOptions{Options: report.Options{Root: p.source, Stale: true}})
 		if err != nil {
@@ -166,6 +172,36 @@ func (p *pipeline) summary(w io.Writer) error {
 	}
 	fmt.Fprintf(out, "\nbuild %s is %s after %.1f s; %s has the papers\n", p.record.Build, p.record.Outcome, p.record.Finished.Sub(p.record.Started).Seconds(), p.out)
 	return out.Close()
+}
+
+// announce shows the run on the pages of the system that runs it.
+func (p *pipeline) announce(ctx context.Context, w io.Writer) error {
+	ctx = context.WithoutCancel(ctx)
+	out := p.redactor.Writer(w)
+	var errs []error
+	switch p.ci.System {
+	case "azure-devops":
+		az := ci.NewAzure(out)
+		if p.report != nil {
+			errs = append(errs, az.LogIssues(ctx, p.report, 0))
+		}
+		if path, err := filepath.Abs(p.path(summaryFile)); err == nil {
+			errs = append(errs, az.UploadSummary(path))
+		}
+	case "github":
+		if p.report != nil {
+			errs = append(errs, ci.Annotate(ctx, out, p.report, nil))
+		}
+		if page, err := os.ReadFile(p.path(summaryFile)); err == nil && p.ci.Summary != "" {
+			f, err := os.OpenFile(p.ci.Summary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+			if err != nil {
+				return err
+			}
+			_, err = f.Write(page)
+			errs = append(errs, err, f.Close())
+		}
+	}
+	return errors.Join(append(errs, out.Close())...)
 }
 
 // tell sends one mail about the run, the same one however often it is tried.

@@ -63,6 +63,9 @@ func (p *pipeline) run(ctx context.Context) error {
 
 // all does the stages that are wanted.
 func (p *pipeline) all(ctx context.Context) error {
+	if err := p.handedOver(ctx); err != nil {
+		return err
+	}
 	for _, stage := range []struct {
 		name string
 		do   func(context.Context) error
@@ -195,6 +198,9 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 	for _, r := range results {
 		if r.Status == scan.Skipped {
 			skipped = r.Reason
+			if e, ok := errors.AsType[*scan.Error](r.Err); ok && e.Err != nil {
+				skipped = e.Err.Error()
+			}
 			continue
 		}
 		for i := range r.Report.Runs {

@@ -161,8 +161,8 @@ func (r *record) remember(dir string, names ...string) error {
 	return nil
 }
 
-// resume reads the waybill of the stages before this one and refuses what is not as they left it.
-func resume(ctx context.Context, dir, stage, build string) (*record, error) {
+// resume reads the waybill of the stages before this one.
+func resume(dir, stage, build string) (*record, error) {
 	b, err := os.ReadFile(filepath.Join(dir, recordFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w: -out %s has no %s: the stage before %s writes it, and its -out has to be brought here", errUsage, dir, recordFile, stage)
@@ -180,26 +180,34 @@ func resume(ctx context.Context, dir, stage, build string) (*record, error) {
 	case build != "" && build != r.Build:
 		return nil, fmt.Errorf("%w: -build-id is %s, and the waybill is of build %s", errUsage, build, r.Build)
 	case r.Outcome != passed:
-		return nil, fmt.Errorf("%w: the waybill says that the run ended as %s in the stage %s", errStopped, r.Outcome, r.Stage)
+		return nil, fmt.Errorf("%w: the waybill says that the run is %s in the stage %s", errStopped, r.Outcome, r.Stage)
 	case r.Stage != before:
 		return nil, fmt.Errorf("%w: the last stage was %s, and %s comes after %s", errUsage, r.Stage, stage, before)
 	}
+	return &r, nil
+}
+
+// verify refuses what is not as the stage before left it: the reports, and every byte of the images.
+func (r *record) verify(ctx context.Context, dir string) error {
+	refused := func(what string, err error) error {
+		return fmt.Errorf("%w: %s is not what the stage before left: %w", errStopped, what, err)
+	}
 	for _, f := range r.Files {
 		if !filepath.IsLocal(f.Path) {
-			return nil, fmt.Errorf("%w: the waybill names %q", errStopped, f.Path)
+			return refused(f.Path, errors.New("it lies elsewhere"))
 		}
 		if sum, err := digest(filepath.Join(dir, f.Path)); err != nil {
-			return nil, fmt.Errorf("%w: %w", errStopped, err)
+			return refused(f.Path, err)
 		} else if sum != f.SHA256 {
-			return nil, fmt.Errorf("%w: %s is not what the stage %s left", errStopped, f.Path, before)
+			return refused(f.Path, fmt.Errorf("its digest is %s, and was %s", sum, f.SHA256))
 		}
 	}
 	for _, i := range r.Images {
 		if err := i.verify(ctx, dir); err != nil {
-			return nil, fmt.Errorf("%w: the image of %s is not what the stage %s left: %w", errStopped, i.Service, before, err)
+			return refused("the image of "+i.Service, err)
 		}
 	}
-	return &r, nil
+	return nil
 }
 
 // verify reads the image's layout, every byte of it.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,12 +23,21 @@ import (
 // assemble makes a run with the given flags, on the stand-ins, and what it prints.
 func assemble(t *testing.T, args ...string) (*pipeline, *bytes.Buffer) {
 	t.Helper()
+	return assembleWith(t, nil, args...)
+}
+
+// assembleWith is assemble after a change to what the flags say.
+func assembleWith(t *testing.T, change func(*config), args ...string) (*pipeline, *bytes.Buffer) {
+	t.Helper()
 	for _, name := range []string{"TF_BUILD", "BUILD_BUILDID", "GITHUB_ACTIONS", "VAULT_ADDR", "VAULT_TOKEN"} {
 		t.Setenv(name, "")
 	}
 	c := &config{}
 	require.NoError(t, c.flags(io.Discard).Parse(append([]string{"-out", filepath.Join(t.TempDir(), "out"), "-build-id", "7"}, args...)))
 	require.NoError(t, c.check())
+	if change != nil {
+		change(c)
+	}
 	p, err := c.assemble(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { p.close(context.Background()) }) //nolint:usetesting // the test's own has ended by then
@@ -39,11 +49,23 @@ func assemble(t *testing.T, args ...string) (*pipeline, *bytes.Buffer) {
 // withoutVulns leaves govulncheck out, whose engine takes its time, where it is not what the test is about.
 func withoutVulns(p *pipeline) { p.vulns = scantest.New("govulncheck") }
 
-// inputsOf writes the inputs of an ordinary run, to be edited by hand.
-func inputsOf(t *testing.T) inputs {
+// inputsOf writes the inputs of an ordinary run, to be edited by hand, with no other services than those named.
+func inputsOf(t *testing.T, keep ...string) inputs {
 	t.Helper()
 	d, err := extractInputs(t.Context(), filepath.Join(t.TempDir(), "inputs"))
 	require.NoError(t, err)
+	for _, name := range eleven {
+		if !slices.Contains(keep, name) {
+			require.NoError(t, os.RemoveAll(filepath.Join(d.source(), name)))
+			require.NoError(t, os.Remove(filepath.Join(d.deploy(), name+".yaml")))
+		}
+	}
+	if len(keep) < len(eleven) {
+		require.NoError(t, commitAll(t.Context(), d.source(), "fewer services"))
+		// A few services do not cover what all have in common.
+		write(t, d.policy(), strings.Replace(read(t, d.policy()), `"minPercent": 50`, `"minPercent": 5`, 1))
+		write(t, d.qualityGate(), `[{"metric": "test_failures", "op": "GT", "error": 0}, {"metric": "coverage", "op": "LT", "error": 5}]`)
+	}
 	return d
 }
 

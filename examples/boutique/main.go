@@ -240,12 +240,21 @@ func (p *pipeline) close(ctx context.Context) {
 	if p.clients != nil {
 		p.clients.close(ctx)
 	}
+	for _, f := range p.opened {
+		_ = f.Close()
+	}
 	_ = os.RemoveAll(p.work)
 }
 
 // prepare brings the inputs to where they are read.
 func (c *config) prepare(ctx context.Context, work string) (inputs, error) {
 	c.embedded, c.fixtureDB = c.source == "" && c.inputs == "", c.vulndb == ""
+	switch {
+	case c.dryRun:
+		c.hold = "a dry run changes nothing"
+	case c.ci.PullRequest != "":
+		c.hold = "pull request " + c.ci.PullRequest + " is checked, not shipped"
+	}
 	in := inputs(c.inputs)
 	if c.inputs == "" {
 		var err error

@@ -71,14 +71,17 @@ func (p *pipeline) papers(ctx context.Context) error {
 	return errors.Join(append(errs, p.record.save(p.out))...)
 }
 
-// write writes one file, without secrets.
+// write writes one file, without secrets, whole or not at all: what it is made from may be the file it replaces.
 func (p *pipeline) write(name string, f func(io.Writer) error) error {
-	out, err := os.Create(p.path(name))
+	out, err := os.Create(p.path(name + ".new"))
 	if err != nil {
 		return err
 	}
 	w := p.redactor.Writer(out)
-	return errors.Join(f(w), w.Close(), out.Close())
+	if err := errors.Join(f(w), w.Close(), out.Close()); err != nil {
+		return errors.Join(err, os.Remove(out.Name()))
+	}
+	return os.Rename(out.Name(), p.path(name))
 }
 
 // redactScans takes secrets out of the files that were not written through the redactor.
@@ -108,6 +111,7 @@ func (p *pipeline) handedOver(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.opened = append(p.opened, r)
 		p.sources = append(p.sources, r)
 	}
 	if len(p.sources) > 0 {

@@ -35,6 +35,7 @@ type pipeline struct {
 	show   *progress.Progress
 	trace  *telemetry.Telemetry
 
+	opened  []*report.File
 	sources []report.Source // what was found so far
 	report  report.Source   // all of it, joined and compared with the baseline
 	verdict report.Verdict

@@ -59,6 +59,8 @@ func (c *config) plan(s *standIns, cl *clients, before []*step) []*step {
 		not["smoke"] = "no -shop says where the frontend of the cluster is reached"
 	case s.cluster.why != "":
 		not["smoke"] = s.cluster.why
+	case s.cluster.addrs["frontend"] == "":
+		not["smoke"] = "there is no frontend among the services"
 	}
 	not["rollback"] = "there was no need"
 	if c.hold != "" {

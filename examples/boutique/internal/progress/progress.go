@@ -19,6 +19,7 @@ type Progress struct {
 	mu    sync.Mutex
 	out   io.Writer
 	bars  *mpb.Progress // nil without a terminal
+	open  []*mpb.Bar
 	began time.Time
 }
 
@@ -26,7 +27,7 @@ type Progress struct {
 func New(w io.Writer, bars bool) *Progress {
 	p := &Progress{out: w, began: time.Now()}
 	if bars {
-		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(24), mpb.WithAutoRefresh())
+		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh())
 	}
 	return p
 }
@@ -79,8 +80,12 @@ func (p *Progress) Start(group, name string, parts int) *Step {
 			defer s.mu.Unlock()
 			return s.text
 		})),
+		mpb.BarWidth(24),
 		mpb.BarFillerClearOnComplete(),
 	)
+	p.mu.Lock()
+	p.open = append(p.open, s.bar)
+	p.mu.Unlock()
 	return s
 }
 
@@ -110,7 +115,11 @@ func (p *Progress) Close() {
 	bars := p.bars
 	p.bars = nil
 	p.mu.Unlock()
-	if bars != nil {
-		bars.Shutdown()
+	if bars == nil {
+		return
 	}
+	for _, b := range p.open {
+		b.Abort(false) // does nothing to those that are complete
+	}
+	bars.Wait()
 }

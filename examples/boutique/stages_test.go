@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/waybill-dev/waybill/gitops/argocd/argocdtest"
+	"github.com/waybill-dev/waybill/gitops/gitopstest"
+	"github.com/waybill-dev/waybill/image/imagetest"
+	"github.com/waybill-dev/waybill/notify/notifytest"
+	"github.com/waybill-dev/waybill/scan"
+	"github.com/waybill-dev/waybill/secrets/vault/vaulttest"
+)
+
+// outside are servers that outlive a stage, as real ones do.
+type outside struct {
+	registry *imagetest.Server
+	deploy   *gitopstest.Repository
+	argocd   *argocdtest.Server
+	smtp     *notifytest.SMTPServer
+	vault    *vaulttest.Server
+	args     []string
+}
+
+func startOutside(t *testing.T, d inputs) *outside {
+	t.Helper()
+	o := &outside{registry: imagetest.NewServer(t, &imagetest.Options{User: "ci", Password: "registry secret"})}
+	git := gitopstest.NewServer(t, &gitopstest.Options{Users: map[string]string{"ci": "git secret"}})
+	c := &config{prefix: "boutique"}
+	c.registry = o.registry.Host()
+	manifests, err := manifestsFor(os.DirFS(d.deploy()), c, nil)
+	require.NoError(t, err)
+	o.deploy = git.Create("deploy.git", manifests)
+	o.argocd = argocdtest.NewServer(t, &argocdtest.Options{Source: o.deploy.FS, Apps: []argocdtest.App{{Name: "boutique"}}, Token: "argocd secret"})
+	o.smtp = notifytest.NewSMTPServer(t, &notifytest.SMTPOptions{Users: map[string]string{"ci": "smtp secret"}, RequireTLS: true})
+	o.vault = vaulttest.NewServer(t, nil)
+	_, err = o.vault.Put("secret/boutique", map[string]any{
+		"registry-password": "registry secret", "git-token": "git secret", "argocd-token": "argocd secret", "smtp-password": "smtp secret",
+	})
+	require.NoError(t, err)
+	o.args = []string{"-vault", o.vault.URL, "-registry", o.registry.Host(), "-git", o.deploy.URL(), "-argocd", o.argocd.URL, "-smtp", o.smtp.Addr}
+	return o
+}
+
+// stage does one stage as a process of its own would, and returns how it ended.
+func (o *outside) stage(t *testing.T, out string, d inputs, name string, args ...string) (*pipeline, error) {
+	t.Helper()
+	p, said := assembleWith(t, func(c *config) {
+		c.smtpTLS = &tls.Config{RootCAs: o.smtp.RootCAs}
+		t.Setenv("VAULT_TOKEN", o.vault.RootToken)
+	}, append(append([]string{"-stage", name, "-out", out, "-inputs", string(d)}, o.args...), args...)...)
+	withoutVulns(p)
+	err := p.run(t.Context())
+	t.Log(said)
+	p.close(context.WithoutCancel(t.Context()))
+	return p, err
+}
+
+func TestStages(t *testing.T) {
+	d := inputsOf(t, "cart", "payment")
+	o := startOutside(t, d)
+	out := filepath.Join(t.TempDir(), "out")
+	for i, stage := range stages {
+		p, err := o.stage(t, out, d, stage)
+		require.NoError(t, err, stage)
+		r := validate(t, p)
+		assert.Equal(t, stage, r.Stage)
+		if i < len(stages)-1 {
+			assert.Equal(t, passed, r.Outcome)
+			assert.Empty(t, o.smtp.Mails(), "the run goes on")
+		} else {
+			assert.Equal(t, deployed, r.Outcome)
+		}
+		if stage == "source" {
+			for name, spoil := range map[string]func(copied string){
+				"report.sarif": func(dir string) { appendTo(t, filepath.Join(dir, sarifFile), "\n") },
+				"junit.xml":    func(dir string) { appendTo(t, filepath.Join(dir, junitFile), "\n") },
+				"coverage.xml": func(dir string) { require.NoError(t, os.Remove(filepath.Join(dir, coverageFile))) },
+				"path":         func(dir string) { replace(t, filepath.Join(dir, recordFile), `"junit.xml"`, `"../junit.xml"`) },
+				"stopped":      func(dir string) { replace(t, filepath.Join(dir, recordFile), `"passed"`, `"stopped"`) },
+			} {
+				refused(t, o, out, d, "image", name, spoil)
+			}
+		}
+		if stage == "image" {
+			refused(t, o, out, d, "gitops", "a layout", func(dir string) {
+				blobs, err := filepath.Glob(filepath.Join(dir, "images", "cart", "blobs", "sha256", "*"))
+				require.NoError(t, err)
+				require.NotEmpty(t, blobs)
+				b := read(t, blobs[0])
+				require.NoError(t, os.WriteFile(blobs[0], []byte(b[:len(b)-1]+"x"), 0o600))
+			})
+			refused(t, o, out, d, "gitops", "another image", func(dir string) {
+				require.NoError(t, os.RemoveAll(filepath.Join(dir, "images", "cart")))
+				require.NoError(t, os.CopyFS(filepath.Join(dir, "images", "cart"), os.DirFS(filepath.Join(dir, "images", "payment"))))
+			})
+		}
+	}
+	mails := o.smtp.Mails()
+	require.Len(t, mails, 1, "one mail for the four of them")
+	assert.Contains(t, mails[0].Subject(), "Boutique 7: deployed")
+	log, err := o.deploy.Log("main")
+	require.NoError(t, err)
+	assert.Len(t, log, 2)
+
+	_, err = resume(out, "image", "")
+	require.ErrorIs(t, err, errStopped, "what is deployed is not pushed again")
+}
+
+// refused does a stage on a spoiled copy of what the one before left, on servers of its own.
+func refused(t *testing.T, o *outside, out string, d inputs, stage, name string, spoil func(dir string)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "out")
+		require.NoError(t, os.CopyFS(dir, os.DirFS(out)))
+		spoil(dir)
+		requests := len(o.registry.Requests())
+		if _, err := resume(dir, stage, ""); err != nil {
+			require.ErrorIs(t, err, errStopped)
+			return
+		}
+		other := startOutside(t, d)
+		other.args[3] = o.args[3] // the images are named after the registry
+		p, err := other.stage(t, dir, d, stage)
+		require.ErrorIs(t, err, errStopped)
+		assert.ErrorContains(t, err, "is not what the stage before left")
+		assert.Len(t, o.registry.Requests(), requests, "nobody was asked anything")
+		assert.Equal(t, stopped, validate(t, p).Outcome)
+		assert.Len(t, other.smtp.Mails(), 1)
+	})
+}
+
+func TestDryRun(t *testing.T) {
+	d := inputsOf(t, "cart")
+	p, said := assemble(t, "-inputs", string(d), "-dry-run")
+	withoutVulns(p)
+	require.NoError(t, p.run(t.Context()), said)
+	nothingPushed(t, p)
+	assert.Empty(t, p.standIns.smtp.Mails())
+	r := validate(t, p)
+	assert.Equal(t, checked, r.Outcome)
+	require.Len(t, r.Change.Edits, 1)
+	assert.True(t, r.Change.DryRun)
+	assert.FileExists(t, p.path("images", "cart", "index.json"))
+}
+
+func TestPullRequest(t *testing.T) {
+	d := inputsOf(t, "cart")
+	p, said := assembleWith(t, func(c *config) { c.ci = ciEnv{System: "github", PullRequest: "12"} }, "-inputs", string(d))
+	withoutVulns(p)
+	require.NoError(t, p.run(t.Context()), said)
+	nothingPushed(t, p)
+	r := validate(t, p)
+	assert.Equal(t, checked, r.Outcome)
+	assert.Contains(t, oneMail(t, p), "pull request 12")
+}
+
+func TestRequire(t *testing.T) {
+	d := inputsOf(t, "cart")
+	write(t, d.policy(), `{"version": 1, "fail": [{"severity": "high"}], "require": {"push": "real", "gitleaks": "real"}}`)
+	p, said := assemble(t, "-inputs", string(d))
+	withoutVulns(p)
+	err := p.run(t.Context())
+	require.ErrorIs(t, err, errStopped, said)
+	assert.ErrorContains(t, err, "push has to be real, and is stand-in")
+	assert.NotContains(t, err.Error(), "gitleaks")
+	nothingPushed(t, p)
+}
+
+// interrupting is a scanner during which people lose patience.
+type interrupting struct{ stop func() }
+
+func (interrupting) Name() string { return "interrupting" }
+
+func (i interrupting) Scan(ctx context.Context, _ scan.Target) (*scan.Result, error) {
+	i.stop()
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestInterrupt(t *testing.T) {
+	d := inputsOf(t, "cart")
+	p, said := assemble(t, "-inputs", string(d))
+	withoutVulns(p)
+	ctx, cancel := context.WithCancel(t.Context())
+	p.leaks = interrupting{cancel}
+	require.ErrorIs(t, p.run(ctx), context.Canceled, said)
+	r := validate(t, p)
+	assert.Equal(t, cancelled, r.Outcome)
+	assert.Contains(t, oneMail(t, p), "Boutique 7: cancelled")
+	nothingPushed(t, p)
+	p.close(context.WithoutCancel(ctx))
+	assert.NoDirExists(t, p.work)
+}
+
+func TestBaseline(t *testing.T) {
+	d := inputsOf(t, "cart")
+	write(t, d.policy(), `{"version": 1, "fail": [{"severity": "high", "newOnly": true}]}`)
+	write(t, filepath.Join(d.source(), "cart", "settings.go"), "package main\n\nconst token = \"ghp_"+"x7Kq2mVb9RtYw3ZpLs8NdFh4GjCa6UeQ1oTi\"\n")
+	require.NoError(t, commitAll(t.Context(), d.source(), "settings"))
+	p, said := assemble(t, "-inputs", string(d), "-stage", "source")
+	withoutVulns(p)
+	require.ErrorIs(t, p.run(t.Context()), errStopped, said)
+
+	again, said := assemble(t, "-inputs", string(d), "-stage", "source", "-baseline", p.path(sarifFile))
+	withoutVulns(again)
+	require.NoError(t, again.run(t.Context()), said)
+	assert.Equal(t, passed, validate(t, again).Outcome)
+}
+
+// Services in four languages get through the source stage; Go is not needed for that, and not pretended.
+func TestPolyglot_source(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"src/cartservice/src/Dockerfile": "FROM mcr.example.com/dotnet\n", "src/cartservice/src/Program.cs": "class Program {}\n",
+		"src/emailservice/Dockerfile": "FROM python\n", "src/emailservice/email.py": "print('mail')\n",
+		"src/paymentservice/Dockerfile": "FROM node\n", "src/paymentservice/index.js": "console.log('paid')\n",
+		"src/adservice/Dockerfile": "FROM java\n", "src/adservice/Ad.java": "class Ad {}\n",
+		"src/adservice/build/test-results/TEST-ad.xml": `<testsuite name="ad" tests="1"><testcase name="shows" classname="AdTest"/></testsuite>`,
+	} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		write(t, path, text)
+	}
+	policy := filepath.Join(t.TempDir(), "policy.json")
+	write(t, policy, `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["gitleaks"], "tests": {"min": 1}}`)
+	p, said := assemble(t, "-source", dir, "-policy", policy, "-reports", "**/TEST-*.xml", "-builder", "buildx", "-stage", "source")
+	require.NoError(t, p.run(t.Context()), said)
+	r := validate(t, p)
+	assert.Equal(t, []string{"adservice", "cartservice", "emailservice", "paymentservice"}, r.Services)
+	assert.Equal(t, notRun, r.step("govulncheck").Executed)
+	assert.Equal(t, actual, r.step("tests").Executed)
+
+	c := &config{}
+	require.NoError(t, c.flags(said).Parse([]string{"-source", dir, "-out", filepath.Join(t.TempDir(), "out")}))
+	_, err := c.assemble(t.Context())
+	require.ErrorIs(t, err, errUsage)
+	assert.ErrorContains(t, err, "emailservice is no Go program: -builder buildx or docker builds from its Dockerfile")
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, path, read(t, path)+text)
+}
+
+func replace(t *testing.T, path, old, text string) {
+	t.Helper()
+	b := read(t, path)
+	require.Contains(t, b, old)
+	write(t, path, strings.Replace(b, old, text, 1))
+}

@@ -7,7 +7,8 @@
 //
 // A policy violation is a verdict, not a crash: it is a finding of category policy.
 //
-// This package was written after Mend's documentation; no Mend service was at hand to test it on.
+// This package was written after Mend's documentation and after pipelines that others published; no Mend service was
+// at hand to test it on.
 //
 // # Errors
 //
@@ -18,6 +19,7 @@
 package mend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +37,8 @@ import (
 
 // Name of the scanners, in results.
 const Name = "mend"
+
+const maxReport = 256 << 20
 
 // Scanner brings Mend's verdict. Make one with [NewCLI], [NewAgent] or [NewReader]; it is safe for concurrent
 // use on different targets.
@@ -159,9 +163,6 @@ func place(t scan.Target) (string, error) {
 // files lists the reports to read. After a run they must be of that run.
 func (s *Scanner) files(root string, end *ended, start time.Time) ([]string, error) {
 	if end.file != "" {
-		if _, err := os.Stat(end.file); err != nil {
-			return nil, errors.New("the tool wrote no report")
-		}
 		return []string{end.file}, nil
 	}
 	since := time.Time{}
@@ -211,12 +212,11 @@ func read(ctx context.Context, root string, files []string, end *ended) (*report
 }
 
 func readFile(ctx context.Context, root, name string) (*report.Report, error) {
-	f, err := os.Open(name)
+	b, err := command.ReadFile(name, maxReport)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return format.Read(ctx, f, &format.ReadOptions{Options: report.Options{Root: root}})
+	return format.Read(ctx, bytes.NewReader(b), &format.ReadOptions{Options: report.Options{Root: root}})
 }
 
 // conclude completes the runs, and makes a finding of a policy violation that no report explains.

@@ -35,7 +35,7 @@ type CLIOptions struct {
 	Email   string   // MEND_EMAIL
 	UserKey func(ctx context.Context) (string, error)
 	Env     []string // added to the environment, as "NAME=value"
-	Update  bool     // send results to the platform, without which policies are not checked there
+	Update  bool     // send results to the platform; otherwise they are seen here only
 }
 
 // NewCLI returns a scanner that runs the Mend CLI. o may be nil. The error, with [scan.ErrConfig], names every
@@ -70,11 +70,11 @@ func NewCLI(o *CLIOptions) (*Scanner, error) {
 type cli struct{ o CLIOptions }
 
 func (c cli) run(ctx context.Context, t scan.Target, dir string) (*ended, error) {
-	prog, err := command.Tool{Name: "mend", Path: c.o.Path, VersionArgs: []string{"version"}}.Find(ctx)
+	prog, err := c.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	end := &ended{version: prog.Version}
+	end := &ended{version: prog.Version, mute: c.o.Product == Dependencies}
 	args := []string{string(c.o.Product), "--non-interactive", "--fail-policy"}
 	if c.o.Scope != "" {
 		args = append(args, "--scope", c.o.Scope)
@@ -85,11 +85,11 @@ func (c cli) run(ctx context.Context, t scan.Target, dir string) (*ended, error)
 	workdir := t.Path
 	switch c.o.Product {
 	case Code:
-		end.file = filepath.Join(dir, "mend.sarif")
-		args = append(args, "--dir", ".", "--formats", "sarif", "--filename", end.file)
+		// It writes reports only when asked with --report, too, and adds the suffix itself.
+		args = append(args, "--dir", ".", "--report", "--formats", "sarif", "--filename", filepath.Join(dir, "mend"))
 	case Container:
-		end.file, workdir = filepath.Join(dir, "mend.sarif"), dir
-		args = append(args, "--format", "sarif", "--filename", end.file)
+		workdir = dir
+		args = append(args, "--format", "sarif", "--filename", filepath.Join(dir, "mend.sarif"))
 		if t.Kind == scan.Archive {
 			abs, err := filepath.Abs(t.Path)
 			if err != nil {
@@ -100,7 +100,6 @@ func (c cli) run(ctx context.Context, t scan.Target, dir string) (*ended, error)
 			args = append(args, t.Path)
 		}
 	default:
-		end.mute = true
 		args = append(args, "--dir", ".")
 	}
 	call := command.Call{Args: append(args, c.o.Args...), Dir: workdir, Env: c.o.Env}
@@ -115,30 +114,57 @@ func (c cli) run(ctx context.Context, t scan.Target, dir string) (*ended, error)
 		return nil, err
 	}
 	end.violated = end.out.Code == 9
-	if text, kind := cliExit(end.out.Code); kind != nil {
+	if text, kind := cliExit(c.o.Product, end.out.Code); kind != nil {
 		return nil, fail(t, kind, errors.New(text), words(end.out))
 	}
-	if end.violated && end.file != "" {
-		if _, err := os.Stat(end.file); err != nil {
-			end.file = "" // it stopped at the verdict
+	if !end.mute {
+		end.file = written(dir)
+		if end.file == "" && !end.violated { // with a violation it may stop at the verdict
+			return nil, fail(t, scan.ErrOutput, errors.New("the tool wrote no report"), words(end.out))
 		}
 	}
 	return end, nil
 }
 
-// cliExit says what an exit code of the Mend CLI means, nil for the two that are verdicts.
-func cliExit(code int) (text string, kind error) {
-	switch code {
-	case 0, 9:
+// find looks the CLI up. Its version is good to know and not needed.
+func (c cli) find(ctx context.Context) (*command.Program, error) {
+	tool := command.Tool{Name: "mend", Path: c.o.Path, VersionArgs: []string{"version"}}
+	prog, err := tool.Find(ctx)
+	if errors.Is(err, scan.ErrBroken) && ctx.Err() == nil {
+		tool.VersionArgs = nil
+		return tool.Find(ctx)
+	}
+	return prog, err
+}
+
+// written is the SARIF file in dir, which holds nothing else; "" when there is none.
+func written(dir string) string {
+	files, _ := filepath.Glob(filepath.Join(dir, "mend*"))
+	for _, name := range files {
+		if strings.HasSuffix(name, ".sarif") {
+			return name
+		}
+	}
+	return ""
+}
+
+// cliExit says what an exit code of the Mend CLI means, nil for the two that are verdicts. Those from 3 to 8 are
+// documented for Code alone.
+func cliExit(product Product, code int) (text string, kind error) {
+	switch {
+	case code == 0, code == 9:
 		return "", nil
-	case 1:
+	case code == 1:
 		return "exit code 1: a parameter is wrong", scan.ErrConfig
-	case 2:
+	case code == 2:
 		return "exit code 2: the Mend server cannot be reached", scan.ErrUnavailable
-	case 3:
+	case product != Code:
+	case code == 3:
 		return "exit code 3: the licence does not cover this", scan.ErrDenied
-	case 4:
+	case code == 4:
 		return "exit code 4: no language Mend knows", scan.ErrSkipped
+	case code == 5, code == 6, code == 7, code == 8:
+		return fmt.Sprintf("exit code %d: the engine could not be updated, started or spoken to", code), scan.ErrBroken
 	}
 	return fmt.Sprintf("exit code %d", code), scan.ErrBroken
 }
@@ -158,8 +184,9 @@ type AgentOptions struct {
 	Reports []string // files it leaves behind, as for NewReader; nil is DefaultReports
 }
 
-// NewAgent returns a scanner that runs the Unified Agent with -generateScanReport. The error, with
-// [scan.ErrConfig], names every option that is missing or cannot be.
+// NewAgent returns a scanner that runs the Unified Agent, tells it to check the policies (WS_CHECKPOLICIES), without
+// which it knows no violation, and to write its report (WS_GENERATESCANREPORT), for which it needs a UserKey. Env and
+// Args have the last word. The error, with [scan.ErrConfig], names every option that is missing or cannot be.
 func NewAgent(o *AgentOptions) (*Scanner, error) {
 	if o == nil {
 		o = &AgentOptions{}
@@ -191,7 +218,7 @@ func (a agent) run(ctx context.Context, t scan.Target, _ string) (*ended, error)
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-jar", jar, "-d", ".", "-generateScanReport", "true"}
+	args := []string{"-jar", jar, "-d", "."}
 	if a.o.Config != "" {
 		config, err := filepath.Abs(a.o.Config)
 		if err != nil {
@@ -199,12 +226,16 @@ func (a agent) run(ctx context.Context, t scan.Target, _ string) (*ended, error)
 		}
 		args = append(args, "-c", config)
 	}
-	call := command.Call{Args: append(args, a.o.Args...), Dir: t.Path, Env: a.o.Env, Secrets: map[string]func(context.Context) (string, error){}}
+	call := command.Call{
+		Args: append(args, a.o.Args...), Dir: t.Path, Env: []string{"WS_GENERATESCANREPORT=true", "WS_CHECKPOLICIES=true"},
+		Secrets: map[string]func(context.Context) (string, error){},
+	}
 	for name, value := range map[string]string{"WS_WSS_URL": a.o.URL, "WS_PRODUCTNAME": a.o.Product, "WS_PROJECTNAME": a.o.Project} {
 		if value != "" {
 			call.Env = append(call.Env, name+"="+value)
 		}
 	}
+	call.Env = append(call.Env, a.o.Env...)
 	for name, value := range map[string]func(context.Context) (string, error){"WS_APIKEY": a.o.APIKey, "WS_USERKEY": a.o.UserKey} {
 		if value != nil {
 			call.Secrets[name] = value
@@ -214,28 +245,31 @@ func (a agent) run(ctx context.Context, t scan.Target, _ string) (*ended, error)
 	if err != nil {
 		return nil, err
 	}
-	if text, kind := agentExit(out.Code); kind != nil {
+	// Its codes are negative. Windows hands them out as they are, other systems their lowest eight bits.
+	code := int8(out.Code) //nolint:gosec // those bits
+	if text, kind := agentExit(code); kind != nil {
 		return nil, fail(t, kind, errors.New(text), words(out))
 	}
-	return &ended{violated: out.Code == 254, out: out}, nil
+	return &ended{violated: code == agentViolation, out: out}, nil
 }
 
-// agentExit says what an exit code of the Unified Agent means: its codes are negative, and a system hands out
-// their lowest eight bits. Nil for the two that are verdicts.
-func agentExit(code int) (text string, kind error) {
+const agentViolation = -2
+
+// agentExit says what an exit code of the Unified Agent means, nil for the two that are verdicts.
+func agentExit(code int8) (text string, kind error) {
 	switch code {
-	case 0, 254: // success, -2: policy violation
+	case 0, agentViolation:
 		return "", nil
-	case 253:
-		return "exit code -3: a problem of the agent or its configuration", scan.ErrBroken
-	case 252:
-		return "exit code -4: the Mend server cannot be reached", scan.ErrUnavailable
-	case 251:
-		return "exit code -5: the Mend server failed", scan.ErrUnavailable
-	case 250:
-		return "exit code -6: a step before the scan failed", scan.ErrBroken
-	case 255:
+	case -1:
 		return "exit code -1: the scan failed", scan.ErrBroken
+	case -3:
+		return "exit code -3: a problem of the agent or its configuration", scan.ErrBroken
+	case -4:
+		return "exit code -4: the Mend server cannot be reached", scan.ErrUnavailable
+	case -5:
+		return "exit code -5: the Mend server failed", scan.ErrUnavailable
+	case -6:
+		return "exit code -6: a step before the scan failed", scan.ErrBroken
 	}
 	return fmt.Sprintf("exit code %d", code), scan.ErrBroken
 }

@@ -32,7 +32,10 @@ type document struct {
 		Name        string `json:"name"`
 		ProductName string `json:"productName"`
 	} `json:"projectVitals"`
-	Libraries input.List[library] `json:"libraries"`
+	Libraries        input.List[library] `json:"libraries"`
+	PolicyStatistics struct {
+		TotalRejected input.Number `json:"totalRejected"`
+	} `json:"policyStatistics"`
 
 	// API 1.x.
 	Vulnerabilities input.List[vulnerability] `json:"vulnerabilities"`
@@ -46,6 +49,9 @@ type document struct {
 
 	// policyRejectionSummary.json.
 	RejectingPolicies input.List[policy] `json:"rejectingPolicies"`
+	Summary           struct {
+		TotalRejectedLibraries input.Number `json:"totalRejectedLibraries"`
+	} `json:"summary"`
 
 	// checkPolicies-json.txt.
 	ExistingProjects map[string]node `json:"existingProjects"`
@@ -197,8 +203,19 @@ func (rd *reader) read(d *document) {
 	if total := d.AdditionalData.TotalItems.Int(); total > d.Response.Len() {
 		rd.b.Failed(rd.run, fmt.Sprintf("this is one page: it lists %d of %d", d.Response.Len(), total))
 	}
+	listed := 0
 	for p := range input.Each(rd.b, rd.run, "policy", d.RejectingPolicies) {
 		rd.policy(p)
+		listed += p.RejectedLibraries.Len()
+	}
+	if total := d.Summary.TotalRejectedLibraries.Int(); total > listed {
+		rd.b.Failed(rd.run, fmt.Sprintf("the summary counts %d rejected libraries, and %d are listed", total, listed))
+	}
+	// The scan report counts what the policies reject, and says neither which policy nor which library.
+	if n := d.PolicyStatistics.TotalRejected.Int(); n > 0 {
+		f := rejection(rd.run, "", "")
+		f.Title, f.Message, f.Package = "Policy violation", fmt.Sprintf("Mend's policies reject %d libraries of %s", n, d.ProjectVitals.Name), nil
+		rd.b.Add(f)
 	}
 	for _, projects := range []map[string]node{d.ExistingProjects, d.NewProjects} {
 		for _, name := range slices.Sorted(maps.Keys(projects)) {

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format/internal/formattest"
 	"github.com/waybill-dev/waybill/report/format/mend"
@@ -15,6 +18,19 @@ import (
 func TestRead(t *testing.T)     { formattest.Golden(t, mend.Read, "*.*") }
 func TestRead_bad(t *testing.T) { formattest.BadJSON(t, mend.Read, "scan_report.json") }
 func FuzzRead(f *testing.F)     { formattest.Fuzz(f, mend.Read, "*.*") }
+
+// What a report counts must be in it, or it says so.
+func TestRead_counts(t *testing.T) {
+	r, err := mend.Read(t.Context(), strings.NewReader(`{"projectVitals":{"name":"web"},"libraries":[],"policyStatistics":{"totalRejected":2}}`), nil)
+	require.NoError(t, err)
+	require.Len(t, r.Findings, 1)
+	assert.Equal(t, report.CategoryPolicy, r.Findings[0].Category)
+	assert.Equal(t, "Mend's policies reject 2 libraries of web", r.Findings[0].Message)
+
+	r, err = mend.Read(t.Context(), strings.NewReader(`{"rejectingPolicies":[],"summary":{"totalRejectedLibraries":1}}`), nil)
+	require.NoError(t, err)
+	assert.Equal(t, report.StatusFailed, r.Runs[0].Status)
+}
 
 func ExampleRead() {
 	rep, err := mend.Read(context.Background(), strings.NewReader(`{"projectVitals":{"name":"web"},"libraries":[{

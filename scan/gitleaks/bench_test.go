@@ -4,7 +4,6 @@ package gitleaks_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -23,34 +22,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/waybill-dev/waybill/internal/testbed"
-	"github.com/waybill-dev/waybill/scan"
-	"github.com/waybill-dev/waybill/scan/gitleaks"
 )
 
 var (
 	commits   = flag.Int("commits", 5000, "commits of the history that is scanned")
 	megabytes = flag.Int("megabytes", 200, "megabytes that the commits add")
 )
-
-// scanMe makes the test binary a program that scans one repository, so that its time and memory can be compared
-// with those of the command.
-const scanMe = "WAYBILL_SCAN_THIS"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(scanMe); dir != "" {
-		s, err := gitleaks.New(nil)
-		if err == nil {
-			var res *scan.Result
-			if res, err = s.Scan(context.Background(), scan.Target{Kind: scan.Git, Path: dir}); err == nil {
-				fmt.Println(len(res.Report.Findings))
-				os.Exit(0)
-			}
-		}
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
 
 // bigHistory is a repository of the given number of commits that add as many bytes: files of Go's own sources, a
 // secret in every hundredth commit. It is the same each time, and kept in the user's cache directory.

@@ -43,10 +43,29 @@ func TestHook(t *testing.T) {
 
 	secret := "AKIA" + "Q3ZL5XWT7MVN2KPB"
 	write("deploy.env", "key "+secret+"\n")
-	said, err = git("commit", "-m", "oops")
-	require.Error(t, err)
-	assert.Contains(t, said, "deploy.env:1")
-	assert.NotContains(t, said, secret)
+	refused := func(args ...string) {
+		t.Helper()
+		said, err := git(args...)
+		require.Error(t, err)
+		assert.Contains(t, said, "deploy.env:1")
+		assert.NotContains(t, said, secret)
+	}
+	refused("commit", "-m", "oops")
+
+	// What counts is what is staged: a secret that is gone from the file is still in the index, one that was only
+	// written to the file is not yet in it, unless the commit takes it along.
+	edit := func(content string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "deploy.env"), []byte(content), 0o600))
+	}
+	edit("key from the vault\n")
+	refused("commit", "-m", "oops")
+	_, err = git("add", "deploy.env")
+	require.NoError(t, err)
+	edit("key " + secret + "\n")
+	said, err = git("commit", "-m", "fine")
+	require.NoError(t, err, said)
+	refused("commit", "-a", "-m", "oops")
+	refused("commit", "-m", "oops", "deploy.env")
 
 	write("deploy.env", "key from the vault\n")
 	write("go.mod", "module example.com/x\n\ngo 1.22\n")

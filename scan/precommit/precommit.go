@@ -52,7 +52,7 @@ type Check struct {
 	Files []string
 
 	// WholeTree copies all that the index holds, as compilers and tests need it; otherwise the copy has the staged
-	// files alone.
+	// files alone. Such a check is run for a deleted file, too: others may have needed it.
 	WholeTree bool
 }
 
@@ -104,12 +104,12 @@ func Run(ctx context.Context, dir string, o *Options) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := r.staged(ctx)
+	files, deleted, err := r.staged(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := &Outcome{Files: files}
-	if len(files) == 0 {
+	if len(files)+len(deleted) == 0 {
 		out.Took = time.Since(start)
 		return out, nil
 	}
@@ -124,7 +124,7 @@ func Run(ctx context.Context, dir string, o *Options) (*Outcome, error) {
 	for _, s := range o.Scanners {
 		jobs = append(jobs, scan.Job{Scanner: s, Target: target})
 	}
-	copies := &copies{repo: r, files: files, dir: tree}
+	copies := &copies{repo: r, files: files, deleted: deleted, dir: tree}
 	for _, c := range o.Checks {
 		jobs = append(jobs, scan.Job{Scanner: &checker{c, copies}, Target: target})
 	}
@@ -173,7 +173,7 @@ func (k *checker) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 		return &scan.Error{Op: "check", Scanner: k.c.Name, Target: t.String(), Kind: kind, Err: err}
 	}
 	files := k.c.selected(k.copies.files)
-	if len(files) == 0 {
+	if len(files) == 0 && (!k.c.WholeTree || len(k.c.selected(k.copies.deleted)) == 0) {
 		return nil, fail(scan.ErrSkipped, errors.New("no staged file is for this check"))
 	}
 	dir, err := k.copies.get(ctx, k.c.WholeTree)
@@ -248,9 +248,9 @@ func words(out *command.Output, dir string) string {
 
 // copies makes the copies of the staged content that checks run in, each when it is first needed.
 type copies struct {
-	repo  *repo
-	files []string
-	dir   string
+	repo           *repo
+	files, deleted []string
+	dir            string
 
 	mu   sync.Mutex
 	made map[bool]error

@@ -62,13 +62,17 @@ func (r *repo) run(ctx context.Context, in []byte, args ...string) (string, erro
 	return string(out.Stdout), nil
 }
 
-// staged lists the files that are added or changed; of a deleted file there is nothing to check.
-func (r *repo) staged(ctx context.Context) ([]string, error) {
-	out, err := r.run(ctx, nil, "diff", "--cached", "--name-only", "--diff-filter=d", "--no-ext-diff", "--no-relative", "-z")
-	if err != nil {
-		return nil, err
+// staged lists the files that are added or changed, and those that are deleted: a renamed file is both.
+func (r *repo) staged(ctx context.Context) (files, deleted []string, err error) {
+	list := func(filter string) ([]string, error) {
+		out, err := r.run(ctx, nil, "diff", "--cached", "--name-only", "--diff-filter="+filter, "--no-renames", "--no-ext-diff", "--no-relative", "-z")
+		return strings.FieldsFunc(out, func(c rune) bool { return c == 0 }), err
 	}
-	return strings.FieldsFunc(out, func(c rune) bool { return c == 0 }), nil
+	if files, err = list("d"); err != nil {
+		return nil, nil, err
+	}
+	deleted, err = list("D")
+	return files, deleted, err
 }
 
 // export writes files as they are staged below dir, all of the index for nil.

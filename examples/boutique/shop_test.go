@@ -29,51 +29,67 @@ var eleven = []string{
 	"ad", "cart", "checkout", "currency", "email", "frontend", "loadgenerator", "payment", "productcatalog", "recommendation", "shipping",
 }
 
-// One bump sets the eleven tags in the plain manifests, the overlay and the chart, and not one byte besides.
-func TestDeploy_onlyTagsChange(t *testing.T) {
+// bump sets the images of all services in the whole GitOps folder, and returns the files by their names in it.
+func bump(t *testing.T, to string) (after map[string][]byte, changes []manifest.Change) {
+	t.Helper()
 	var edits []manifest.Edit
 	for _, s := range eleven {
-		edits = append(edits, manifest.Edit{Image: "registry.example.com/boutique/" + s, To: "1207", Matches: 3})
+		edits = append(edits, manifest.Edit{Image: "registry.example.com/boutique/" + s, To: to, Matches: 3})
 	}
 	editor, err := manifest.NewEditor(edits, nil)
 	require.NoError(t, err)
-	perForm := map[string]int{}
-	err = fs.WalkDir(deployFiles, "deploy", func(path string, d fs.DirEntry, err error) error {
+	after = map[string][]byte{}
+	for name, before := range gitopsFolder(t) {
+		out, ch, err := editor.File(name, before)
+		if errors.Is(err, manifest.ErrTemplate) {
+			assert.Contains(t, name, "chart/templates/")
+			out, err = before, nil
+		}
+		require.NoError(t, err)
+		after[name], changes = out, append(changes, ch...)
+	}
+	require.NoError(t, editor.Check())
+	return after, changes
+}
+
+// gitopsFolder is the GitOps folder as it is.
+func gitopsFolder(t *testing.T) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	require.NoError(t, fs.WalkDir(deployFiles, "deploy", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		before, err := fs.ReadFile(deployFiles, path)
-		if err != nil {
-			return err
+		all[strings.TrimPrefix(path, "deploy/")], err = fs.ReadFile(deployFiles, path)
+		return err
+	}))
+	return all
+}
+
+// One bump sets the eleven tags in the plain manifests, the overlay and the chart, and not one byte besides.
+func TestDeploy_onlyTagsChange(t *testing.T) {
+	after, changes := bump(t, "1207")
+	perForm, at := map[string]int{}, map[string]map[int]bool{}
+	for _, c := range changes {
+		assert.Equal(t, "0", c.OldTag, c.File)
+		form, _, _ := strings.Cut(c.File, "/")
+		perForm[form]++
+		if at[c.File] == nil {
+			at[c.File] = map[int]bool{}
 		}
-		after, changes, err := editor.File(path, before)
-		if errors.Is(err, manifest.ErrTemplate) {
-			assert.Contains(t, path, "/chart/templates/")
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		was, is := strings.Split(string(before), "\n"), strings.Split(string(after), "\n")
-		require.Len(t, is, len(was), path)
-		at := map[int]bool{}
-		for _, c := range changes {
-			at[c.Line] = true
-			assert.Equal(t, "0", c.OldTag, path)
-			perForm[strings.Split(path, "/")[1]]++
-		}
-		for i := range was {
-			want := was[i]
-			if at[i+1] {
+		at[c.File][c.Line] = true
+	}
+	assert.Equal(t, map[string]int{"manifests": 11, "kustomize": 11, "chart": 11}, perForm)
+	for name, before := range gitopsFolder(t) {
+		was, is := strings.Split(string(before), "\n"), strings.Split(string(after[name]), "\n")
+		require.Len(t, is, len(was), name)
+		for i, want := range was {
+			if at[name][i+1] {
 				want = withTag(t, want)
 			}
-			assert.Equal(t, want, is[i], "%s:%d", path, i+1)
+			assert.Equal(t, want, is[i], "%s:%d", name, i+1)
 		}
-		return nil
-	})
-	require.NoError(t, err)
-	require.NoError(t, editor.Check())
-	assert.Equal(t, map[string]int{"manifests": 11, "kustomize": 11, "chart": 11}, perForm)
+	}
 }
 
 // withTag is the line as a person would edit it, by hand.

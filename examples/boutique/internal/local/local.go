@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -87,8 +88,8 @@ func (s *Shop) Env() []string {
 // Stop asks all services to end and waits until they have. A service that did not end as it should is an error.
 func (s *Shop) Stop() error {
 	var errs []error
-	for i := len(s.procs) - 1; i >= 0; i-- {
-		errs = append(errs, s.procs[i].stop())
+	for _, p := range slices.Backward(s.procs) {
+		errs = append(errs, p.stop())
 	}
 	s.procs = nil
 	return errors.Join(errs...)

@@ -29,7 +29,7 @@ func TestAds_anyWithoutOne(t *testing.T) {
 	for _, query := range []string{"", "?category=string"} {
 		h := handler()
 		seen := map[string]bool{}
-		for range len(ads) {
+		for range ads {
 			a := shoptest.Answer[wire.Ad](t, h, "GET", "/ads"+query, nil)
 			if a.Text == "" {
 				t.Error("an ad without words")

@@ -140,7 +140,7 @@ func TestOrders_failure(t *testing.T) {
 	broken := service.Fail(http.StatusInternalServerError, "internal", "broken")
 	for _, c := range []struct {
 		call string
-		err  error
+		err  *service.Error
 		code string
 	}{
 		{"GET /carts/ada", broken, "unavailable"},
@@ -153,7 +153,7 @@ func TestOrders_failure(t *testing.T) {
 		t.Run(c.call, func(t *testing.T) {
 			w, h := newWorld(t)
 			w.fail[c.call] = c.err
-			want := c.err.(*service.Error).Status
+			want := c.err.Status
 			if want == http.StatusInternalServerError {
 				want = http.StatusBadGateway
 			}

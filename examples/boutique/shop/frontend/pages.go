@@ -94,7 +94,7 @@ type basketLine struct {
 func (s *shop) basket(v *visit, all []wire.Product) (basket, error) {
 	b := basket{Goods: money.Money{Currency: v.currency}}
 	var cart wire.Cart
-	if err := s.cart.Get(v.ctx, cartPath(v.user), &cart); err != nil {
+	if err := s.cart.Get(v.r.Context(), cartPath(v.user), &cart); err != nil {
 		return b, err
 	}
 	for _, item := range cart.Items {
@@ -149,21 +149,21 @@ func (s *shop) changeCart(v *visit) error {
 	}
 	item := wire.Item{Product: v.r.PostForm.Get("product"), Quantity: quantity}
 	var p wire.Product
-	if err := s.catalog.Get(v.ctx, "/products/"+url.PathEscape(item.Product), &p); err != nil {
+	if err := s.catalog.Get(v.r.Context(), "/products/"+url.PathEscape(item.Product), &p); err != nil {
 		return err
 	}
 	method := http.MethodPost
 	if v.r.PostForm.Has("set") {
 		method = http.MethodPut
 	}
-	if err := s.cart.Do(v.ctx, method, cartPath(v.user)+"/items", item, nil); err != nil {
+	if err := s.cart.Do(v.r.Context(), method, cartPath(v.user)+"/items", item, nil); err != nil {
 		return err
 	}
 	return v.redirect("/cart")
 }
 
 func (s *shop) emptyCart(v *visit) error {
-	if err := s.cart.Do(v.ctx, http.MethodDelete, cartPath(v.user), nil, nil); err != nil {
+	if err := s.cart.Do(v.r.Context(), http.MethodDelete, cartPath(v.user), nil, nil); err != nil {
 		return err
 	}
 	return v.redirect("/cart")
@@ -213,7 +213,7 @@ func (s *shop) ask(v *visit, status int, f *checkoutForm) error {
 		parcel.Items = append(parcel.Items, wire.Item{Product: l.ID, Quantity: l.Quantity})
 	}
 	f.Quote = &wire.Quote{}
-	if err := s.shipping.Post(v.ctx, "/quotes", parcel, f.Quote); err != nil {
+	if err := s.shipping.Post(v.r.Context(), "/quotes", parcel, f.Quote); err != nil {
 		return err
 	}
 	costs, err := s.convert(v, []money.Money{f.Quote.Cost})
@@ -248,7 +248,7 @@ func (s *shop) order(v *visit) error {
 		Card:    wire.Card{Number: get("card"), CVV: get("cvv"), Month: month, Year: year},
 	}
 	var o wire.Order
-	err := s.checkout.Post(v.ctx, "/orders", c, &o)
+	err := s.checkout.Post(v.r.Context(), "/orders", c, &o)
 	if e, ok := errors.AsType[*service.Error](err); ok && (e.Status == http.StatusPaymentRequired || e.Status == http.StatusUnprocessableEntity) {
 		v.soft(err)
 		return s.ask(v, e.Status, &checkoutForm{Order: c.Order, Email: c.Email, Address: c.Address, Problem: sentence(e.Message)})
@@ -262,7 +262,7 @@ func (s *shop) order(v *visit) error {
 // confirmation shows an order to who placed it.
 func (s *shop) confirmation(v *visit) error {
 	var o wire.Order
-	if err := s.checkout.Get(v.ctx, "/orders/"+url.PathEscape(v.r.PathValue("id")), &o); err != nil {
+	if err := s.checkout.Get(v.r.Context(), "/orders/"+url.PathEscape(v.r.PathValue("id")), &o); err != nil {
 		return err
 	}
 	if o.User != v.user {
@@ -276,7 +276,7 @@ func (s *shop) chooseCurrency(v *visit) error {
 		return err
 	}
 	var all wire.Currencies
-	if err := s.currency.Get(v.ctx, "/currencies", &all); err != nil {
+	if err := s.currency.Get(v.r.Context(), "/currencies", &all); err != nil {
 		return err
 	}
 	c := v.r.PostForm.Get("currency")
@@ -298,7 +298,7 @@ func (s *shop) products(v *visit, query string) ([]wire.Product, error) {
 		path += "?q=" + url.QueryEscape(query)
 	}
 	var all wire.Products
-	if err := s.catalog.Get(v.ctx, path, &all); err != nil {
+	if err := s.catalog.Get(v.r.Context(), path, &all); err != nil {
 		return nil, err
 	}
 	amounts := make([]money.Money, len(all.Products))
@@ -317,13 +317,13 @@ func (s *shop) products(v *visit, query string) ([]wire.Product, error) {
 
 // convert returns the amounts in the user's currency.
 func (s *shop) convert(v *visit, amounts []money.Money) ([]money.Money, error) {
-	return exchange.Convert(v.ctx, s.currency, amounts, v.currency)
+	return exchange.Convert(v.r.Context(), s.currency, amounts, v.currency)
 }
 
 // related are products that go with others; none when nobody knows.
 func (s *shop) related(v *visit, all []wire.Product, ids []string) (found []wire.Product) {
 	var answer wire.Recommendations
-	v.soft(s.recommendation.Get(v.ctx, "/recommendations?"+url.Values{"product": ids}.Encode(), &answer))
+	v.soft(s.recommendation.Get(v.r.Context(), "/recommendations?"+url.Values{"product": ids}.Encode(), &answer))
 	for _, id := range answer.Products {
 		if p := find(all, id); p != nil {
 			found = append(found, *p)
@@ -335,7 +335,7 @@ func (s *shop) related(v *visit, all []wire.Product, ids []string) (found []wire
 // advert is an ad for one of the categories; nil when there is none.
 func (s *shop) advert(v *visit, all []wire.Product, categories []string) *ad {
 	var a ad
-	v.soft(s.ad.Get(v.ctx, "/ads?"+url.Values{"category": categories}.Encode(), &a.Ad))
+	v.soft(s.ad.Get(v.r.Context(), "/ads?"+url.Values{"category": categories}.Encode(), &a.Ad))
 	p := find(all, a.Product)
 	if p == nil {
 		return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	_ "embed"
@@ -23,7 +22,6 @@ import (
 type visit struct {
 	w        http.ResponseWriter
 	r        *http.Request
-	ctx      context.Context
 	user     string // the session, which is a secret of the user's
 	currency string
 }
@@ -37,7 +35,7 @@ const (
 // page makes a handler of a page: it finds out who is asking, and shows errors as pages too.
 func (s *shop) page(f func(*visit) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{w: w, r: r, ctx: r.Context(), currency: defaultCurrency}
+		v := &visit{w: w, r: r, currency: defaultCurrency}
 		if c, err := r.Cookie(sessionCookie); err == nil && isSession(c.Value) {
 			v.user = c.Value
 		} else {
@@ -85,13 +83,13 @@ func (s *shop) show(v *visit, status int, name, title string, content any) error
 		f.Here = v.r.URL.RequestURI()
 	}
 	var all wire.Currencies
-	v.soft(s.currency.Get(v.ctx, "/currencies", &all))
+	v.soft(s.currency.Get(v.r.Context(), "/currencies", &all))
 	f.Currencies = all.Currencies
 	if !slices.Contains(f.Currencies, v.currency) {
 		f.Currencies = append(f.Currencies, v.currency)
 	}
 	var cart wire.Cart
-	v.soft(s.cart.Get(v.ctx, cartPath(v.user), &cart))
+	v.soft(s.cart.Get(v.r.Context(), cartPath(v.user), &cart))
 	for _, item := range cart.Items {
 		f.InCart += item.Quantity
 	}

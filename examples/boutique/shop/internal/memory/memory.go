@@ -10,7 +10,7 @@ import (
 // concurrent use.
 type Map[K comparable, V any] struct {
 	mu    sync.Mutex
-	max   int
+	room  int
 	byKey map[K]*list.Element
 	order *list.List // the last used one first
 }
@@ -20,9 +20,9 @@ type entry[K comparable, V any] struct {
 	value V
 }
 
-// New returns a map for up to max entries.
-func New[K comparable, V any](max int) *Map[K, V] {
-	return &Map[K, V]{max: max, byKey: map[K]*list.Element{}, order: list.New()}
+// New returns a map with room for so many entries.
+func New[K comparable, V any](room int) *Map[K, V] {
+	return &Map[K, V]{room: room, byKey: map[K]*list.Element{}, order: list.New()}
 }
 
 // Get returns the value of the key.
@@ -58,7 +58,7 @@ func (m *Map[K, V]) Update(key K, change func(old V, ok bool) (V, error)) (V, er
 		return value, nil
 	}
 	m.byKey[key] = m.order.PushFront(&entry[K, V]{key, value})
-	if m.order.Len() > m.max {
+	if m.order.Len() > m.room {
 		m.remove(m.order.Back())
 	}
 	return value, nil

@@ -309,15 +309,17 @@ func TestClient_errors(t *testing.T) {
 		code   string
 	}{
 		"refused": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error":{"code":"card_expired","message":"m"}}`, 402)
+			http.Error(w, `{"error":{"code":"card_expired","message":"m"}}`, http.StatusPaymentRequired)
 		}, 402, "card_expired"},
 		"broken": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error":{"code":"internal","message":"m"}}`, 500)
+			http.Error(w, `{"error":{"code":"internal","message":"m"}}`, http.StatusInternalServerError)
 		}, 502, "unavailable"},
 		"no JSON":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, 502, "unavailable"},
 		"other 404": {http.NotFound, 502, "unavailable"},
-		"elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere.example.com", 302) }, 502, "unavailable"},
-		"too long":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxAnswerBytes+1)) }, 502, "unavailable"},
+		"elsewhere": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://elsewhere.example.com", http.StatusFound)
+		}, 502, "unavailable"},
+		"too long": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxAnswerBytes+1)) }, 502, "unavailable"},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9")
 			fmt.Fprint(w, "{}")

@@ -70,7 +70,7 @@ sonar.search.javaAdditionalOpts=-Dnode.store.allow_mmap=false
 		Scanner: filepath.Join(dist, "sonar-scanner-"+SonarScannerVersion, "bin", "sonar-scanner"),
 	}
 	StartProcess(tb, "sonarqube", cmd, func(context.Context) error { return nil })
-	ctx, cancel := context.WithTimeout(tb.Context(), 10*time.Minute) // on a machine that has other things to do, too
+	ctx, cancel := context.WithTimeout(tb.Context(), 18*time.Minute) // on a machine that has other things to do, too
 	defer cancel()
 	if err := Eventually(ctx, s.up); err != nil {
 		tb.Fatalf("testbed: SonarQube did not start: %v", err)

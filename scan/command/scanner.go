@@ -148,6 +148,12 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	if err != nil {
 		return nil, fail(OutputKind(err), err, out.Stderr)
 	}
+	if silent(rep) {
+		return nil, fail(scan.ErrOutput, errors.New("its report holds no test and no coverage"), out.Stderr)
+	}
+	if len(rep.Runs) == 0 { // tests and coverage are reported without one
+		rep.Runs = []report.Run{{Tool: s.Name(), Status: report.StatusCompleted}}
+	}
 	for i := range rep.Runs {
 		r := &rep.Runs[i]
 		if r.Version == "" {
@@ -168,6 +174,11 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 		return res, fail(scan.ErrBroken, fmt.Errorf("exit code %d says that something was found, and the report has nothing", out.Code), out.Stderr)
 	}
 	return res, nil
+}
+
+// silent reports whether a report says nothing at all: one of tests of which none was run, say.
+func silent(r *report.Report) bool {
+	return len(r.Runs) == 0 && len(r.Findings) == 0 && r.Tests.Counts().Total == 0 && (r.Coverage == nil || len(r.Coverage.Files) == 0)
 }
 
 func (s *Scanner) read(ctx context.Context, raw []byte, root string) (*report.Report, error) {

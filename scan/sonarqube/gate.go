@@ -2,6 +2,7 @@ package sonarqube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -41,6 +42,29 @@ func (c *client) exists(ctx context.Context) error {
 		return nil
 	}
 	return c.call(ctx, "api/qualitygates/project_status", c.query("projectKey", c.o.ProjectKey), &struct{}{})
+}
+
+// sawFiles makes sure that the analysis saw something: with the wrong sonar.sources, or without an analyser for the
+// language, a project has no issues and meets every gate. A pull request may well touch no file that is analysed.
+func (c *client) sawFiles(ctx context.Context) error {
+	if c.o.AllowEmpty || c.o.PullRequest != "" {
+		return nil
+	}
+	const path = "api/measures/component"
+	var doc struct {
+		Component struct {
+			Measures []struct{ Metric, Value string }
+		}
+	}
+	if err := c.call(ctx, path, c.query("component", c.o.ProjectKey, "metricKeys", "files"), &doc); err != nil {
+		return err
+	}
+	for _, m := range doc.Component.Measures {
+		if m.Metric == "files" && m.Value != "0" {
+			return nil
+		}
+	}
+	return c.fail(path, scan.ErrBroken, errors.New("the analysis saw no file of a language the server knows, which is no pass; AllowEmpty would take it for one"))
 }
 
 // addTo adds a finding for each condition that is not met, and one for a gate that failed without saying why.

@@ -33,17 +33,13 @@ func TestIntegration(t *testing.T) {
 	srv.Post(t, "qualitygates/create", "name", "strict")
 	srv.Post(t, "qualitygates/create_condition", "gateName", "strict", "metric", "violations", "op", "GT", "error", "0")
 
-	analyse := func(tb testing.TB, project string, clean bool) string {
+	analyseFile := func(tb testing.TB, project, gate, name, content string) string {
 		tb.Helper()
 		dir := tb.TempDir()
-		source := "def add(a, b):\n    return a + b\n"
-		if !clean {
-			source = trouble
-		}
-		require.NoError(tb, os.WriteFile(filepath.Join(dir, "app.py"), []byte(source), 0o600))
+		require.NoError(tb, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 		srv.Post(tb, "projects/create", "project", project, "name", project)
-		if !clean {
-			srv.Post(tb, "qualitygates/select", "gateName", "strict", "projectKey", project)
+		if gate != "" {
+			srv.Post(tb, "qualitygates/select", "gateName", gate, "projectKey", project)
 		}
 		cmd := exec.Command(srv.Scanner, "-Dsonar.host.url="+srv.URL, "-Dsonar.projectKey="+project, "-Dsonar.sources=.", "-Dsonar.python.version=3.11", "-Dsonar.scanner.skipJreProvisioning=true")
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), "SONAR_TOKEN="+srv.Token)
@@ -52,7 +48,20 @@ func TestIntegration(t *testing.T) {
 		return dir
 	}
 	t.Run("suite", func(t *testing.T) {
-		sonarqubetest.TestBackend(t, sonarqubetest.Backend{URL: srv.URL, Token: srv.Token, Analyse: analyse})
+		sonarqubetest.TestBackend(t, sonarqubetest.Backend{
+			URL: srv.URL, Token: srv.Token,
+			Analyse: func(tb testing.TB, project string, clean bool) string {
+				tb.Helper()
+				if clean {
+					return analyseFile(tb, project, "", "app.py", "def add(a, b):\n    return a + b\n")
+				}
+				return analyseFile(tb, project, "strict", "app.py", trouble)
+			},
+			Empty: func(tb testing.TB, project string) string {
+				tb.Helper()
+				return analyseFile(tb, project, "", "notes.xyz", "no language\n")
+			},
+		})
 	})
 	t.Run("analyse", func(t *testing.T) {
 		dir := t.TempDir()

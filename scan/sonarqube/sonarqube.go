@@ -6,8 +6,9 @@
 // the scanner is done when the server has only begun.
 //
 // Conditions of the quality gate that are not met are findings of category policy; a gate that failed is
-// [scan.Findings] like any other. No gate at all (status NONE) is no pass: the scan fails, unless
-// Options.AllowNoGate. A task that failed or was cancelled fails the scan.
+// [scan.Findings] like any other. No gate at all (status NONE) is no pass, and neither is a branch in which the
+// analysis saw no file, which meets every gate: the scan fails, unless Options.AllowNoGate or AllowEmpty. A task that
+// failed or was cancelled fails the scan.
 //
 // The server hands out at most 10,000 issues per search. Beyond that the search is cut into slices by type,
 // severity, rule and file; if the slices do not add up to what the server counts, the scan fails.
@@ -19,7 +20,7 @@
 //
 // Errors are [*scan.Error] with [scan.ErrConfig], [scan.ErrTarget] (no report-task.txt, unknown project, branch
 // or task), [scan.ErrSkipped], [scan.ErrToolMissing] and [scan.ErrToolVersion] (sonar-scanner), [scan.ErrBroken]
-// (the scanner or the server's task failed, or there is no gate), [scan.ErrDenied], [scan.ErrUnavailable] (the
+// (the scanner or the server's task failed, there is no gate, or nothing was analysed), [scan.ErrDenied], [scan.ErrUnavailable] (the
 // server does not answer, is starting or indexing; worth another try later), [scan.ErrOutput] (an answer that
 // is not the web API's) and [scan.ErrTooLarge].
 package sonarqube
@@ -69,6 +70,7 @@ type Options struct {
 	HTTPClient  *http.Client  // nil is one with timeouts
 
 	AllowNoGate       bool // take "no quality gate" for a pass
+	AllowEmpty        bool // take an analysis that saw no file for a pass
 	AllowInsecureHTTP bool // plain HTTP to another machine
 	SkipHotspots      bool // do not ask for security hotspots
 }
@@ -184,6 +186,9 @@ func (c *client) verdict(ctx context.Context, t scan.Target, id string) (*scan.R
 		return nil, err
 	}
 	if err := c.exists(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.sawFiles(ctx); err != nil {
 		return nil, err
 	}
 	rep, err := c.findings(ctx, t)

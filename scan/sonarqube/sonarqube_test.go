@@ -92,6 +92,10 @@ func TestBackend_fake(t *testing.T) {
 			}
 			return analysed(tb, srv, a).Path
 		},
+		Empty: func(tb testing.TB, project string) string {
+			tb.Helper()
+			return analysed(tb, srv, sonarqubetest.Analysis{Project: project, Empty: true}).Path
+		},
 	})
 }
 
@@ -295,6 +299,7 @@ func TestScan_faults(t *testing.T) {
 		"another JSON":           {sonarqubetest.Fault{Path: task, Status: 200, Body: `{"hello":1}`}, scan.ErrOutput, "unknown status"},
 		"no analysis":            {sonarqubetest.Fault{Path: task, Status: 200, Body: `{"task":{"status":"SUCCESS"}}`}, scan.ErrOutput, "names no analysis"},
 		"another's task":         {sonarqubetest.Fault{Path: task, Status: 200, Body: `{"task":{"status":"SUCCESS","analysisId":"x","componentKey":"else"}}`}, scan.ErrTarget, "else"},
+		"no measures":            {sonarqubetest.Fault{Path: "/api/measures/component", Status: 200, Body: `{"component":{"measures":[{"metric":"files","value":"0"}]}}`}, scan.ErrBroken, "saw no file"},
 		"unknown verdict":        {sonarqubetest.Fault{Path: "/api/qualitygates/project_status", Status: 200, Body: `{"projectStatus":{}}`}, scan.ErrOutput, "unknown status"},
 		"fewer than counted":     {sonarqubetest.Fault{Path: issues, Status: 200, Body: `{"paging":{"total":7},"issues":[]}`}, scan.ErrOutput, "counts 7 issues"},
 		"entry without a key":    {sonarqubetest.Fault{Path: issues, Status: 200, Body: `{"paging":{"total":1},"issues":[{}]}`}, scan.ErrOutput, "without a key"},

@@ -162,6 +162,9 @@ func (s *Server) process(t *task) {
 	b := s.branches[branchKey{t.a.Project, t.a.Branch, t.a.PullRequest}]
 	b.issues, b.hotspots, b.files = entries(t.a.Report)
 	b.measures = measure(t.a.Report, b.issues, b.hotspots)
+	if !t.a.Empty {
+		b.measures["files"] = float64(max(1, len(b.files)))
+	}
 	t.gate = verdict(s.o.Gate, b.measures)
 }
 

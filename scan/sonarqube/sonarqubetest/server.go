@@ -53,6 +53,7 @@ type Analysis struct {
 	PullRequest string         // key; "" is none
 	Report      *report.Report // tests, coverage, findings; those of report.KindReview are security hotspots
 
+	Empty  bool   // the scanner found no file of a language the server knows
 	Fail   string // the server fails to process it, with this message
 	Cancel bool   // somebody cancels it
 	Hang   bool   // it is never done

@@ -25,6 +25,8 @@ type Backend struct {
 	// project has nothing to find and passes its gate. The other one has at least one issue and one security
 	// hotspot in the file app.py, and fails its gate because of violations.
 	Analyse func(tb testing.TB, project string, clean bool) (dir string)
+	// Empty does the same for a project without a file of a language the server knows.
+	Empty func(tb testing.TB, project string) (dir string)
 }
 
 // TestBackend is the suite that the fake and a real SonarQube pass: what package sonarqube makes of the server's
@@ -81,6 +83,21 @@ func TestBackend(t *testing.T, b Backend) {
 		}
 		if len(without.Report.Findings) >= len(res.Report.Findings) {
 			t.Error("the hotspots make no difference")
+		}
+	})
+	t.Run("empty analysis", func(t *testing.T) {
+		empty := b.Empty(t, "suite-empty")
+		res, err := ask(t, empty, sonarqube.Options{ProjectKey: "suite-empty"})
+		expect(t, err, scan.ErrBroken)
+		if res != nil && res.Status != scan.Failed {
+			t.Errorf("got %q", res.Status)
+		}
+		res, err = ask(t, empty, sonarqube.Options{ProjectKey: "suite-empty", AllowEmpty: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Status != scan.Clean {
+			t.Errorf("got %q with AllowEmpty", res.Status)
 		}
 	})
 	t.Run("wrong token", func(t *testing.T) {

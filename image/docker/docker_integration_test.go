@@ -301,6 +301,23 @@ func TestBuild_buildKit(t *testing.T) {
 	})
 }
 
+// A builder that buildx knows by name, as it is set up beforehand on a machine that builds.
+func TestBuild_named(t *testing.T) {
+	buildx := testbed.Require(t, testbed.Buildx).Path
+	t.Setenv("BUILDX_CONFIG", t.TempDir())
+	out, err := exec.CommandContext(t.Context(), buildx, "create", "--name", "farm", "--driver", "remote", testbed.BuildKitd(t)).CombinedOutput()
+	require.NoError(t, err, string(out))
+	src := t.TempDir()
+	write(t, src, "Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+	for _, b := range []docker.Builder{docker.Auto, docker.Buildx} {
+		l, err := docker.Build(t.Context(), docker.Spec{Context: src}, filepath.Join(t.TempDir(), "layout"), &docker.Options{Builder: b, Name: "farm", BuildxCommand: buildx})
+		require.NoError(t, err)
+		require.NoError(t, l.Verify(t.Context()))
+	}
+	_, err = docker.Build(t.Context(), docker.Spec{Context: src}, filepath.Join(t.TempDir(), "layout"), &docker.Options{Name: "nobody", BuildxCommand: buildx})
+	require.ErrorIs(t, err, image.ErrUnavailable)
+}
+
 // A BuildKit elsewhere in the network, which takes only clients that it knows.
 func TestBuild_mutualTLS(t *testing.T) {
 	authority, other := testbed.NewAuthority(t, "ours"), testbed.NewAuthority(t, "theirs")

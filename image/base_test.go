@@ -247,6 +247,7 @@ func TestBuild_refuses(t *testing.T) {
 		{"does not compile", image.Spec{Layers: []image.Source{image.GoProgram{Package: ".", Dir: broken}}}, image.ErrBuild, "undefined"},
 		{"flag as package", image.Spec{Layers: []image.Source{image.GoProgram{Package: "-toolexec=x"}}}, image.ErrInvalid, "not one package"},
 		{"unsupported platform", image.Spec{Layers: []image.Source{image.GoProgram{Package: ".", Dir: program(t)}}, Platforms: []string{"plan10/amd64"}}, image.ErrBuild, "plan10"},
+		{"user with a space", image.Spec{User: "65532 65532"}, image.ErrInvalid, "Spec.User"},
 		{"everything", image.Spec{
 			Base: "UPPER", BaseLayout: &image.Layout{}, Platforms: []string{"linux"}, Layers: []image.Source{nil}, WorkDir: "rel",
 			Env: []string{"SECRET"}, Ports: []string{"http"}, Created: time.Unix(-5, 0), Labels: map[string]string{"": "x"},

@@ -110,6 +110,9 @@ func (s Spec) check() (*plan, error) {
 	if p.WorkDir != "" && !path.IsAbs(p.WorkDir) {
 		bad("WorkDir", "%q is not absolute", p.WorkDir)
 	}
+	if strings.ContainsFunc(p.User, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		bad("User", "%q holds a space or control character", p.User)
+	}
 	for _, e := range p.Env {
 		if key, _, ok := strings.Cut(e, "="); !ok || key == "" || strings.ContainsRune(e, 0) {
 			bad("Env", "%q is not KEY=VALUE", key) // the value may be confidential

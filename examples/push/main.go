@@ -57,6 +57,13 @@ type blob struct {
 	Status string `json:"status"` // "uploaded", "mounted", "present"; "built" when nothing was pushed
 }
 
+// add leaves out the configurations, which are blobs as well and no layers.
+func (r *result) add(mediaType string, b blob) {
+	if strings.Contains(mediaType, ".layer.") || strings.Contains(mediaType, ".rootfs.") { // OCI's and Docker's name
+		r.Layers = append(r.Layers, b)
+	}
+}
+
 var errUsage = errors.New("usage")
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -84,8 +91,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func parse(args []string, stderr io.Writer) (*job, error) {
 	j := &job{}
 	fs := flag.NewFlagSet("push", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() {
+	fs.SetOutput(io.Discard) // what is wrong is said once, by us
+	help := func() {
+		fs.SetOutput(stderr)
 		fmt.Fprintln(stderr, "usage: push [flags] SOURCE [REF]\n\nSOURCE is go:PKG, dir:PATH, layout:PATH, context:PATH, or a path: a layout when it holds oci-layout, else a directory.\nWithout REF the image is only built.")
 		fs.PrintDefaults()
 	}
@@ -113,9 +121,10 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	fs.BoolVar(&j.insecure, "insecure", false, "permit plain HTTP to registries that are not on a loopback address")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
+			help()
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: %w; -h lists the flags", errUsage, err)
 	}
 	if fs.NArg() < 1 || fs.NArg() > 2 {
 		return nil, fmt.Errorf("%w: want SOURCE and at most one REF, got %q", errUsage, fs.Args())
@@ -189,7 +198,7 @@ func (j *job) do(ctx context.Context) (*result, error) {
 	r := &result{Digest: layout.Digest(), Platforms: layout.Platforms(), Layers: []blob{}}
 	if j.ref == "" {
 		for _, b := range layout.Blobs() {
-			r.Layers = append(r.Layers, blob{b.Digest, b.Bytes, "built"})
+			r.add(b.MediaType, blob{b.Digest, b.Bytes, "built"})
 		}
 	} else {
 		pushed, err := client.Push(ctx, layout, []string{j.ref}, &image.PushOptions{MoveTag: j.force})
@@ -198,7 +207,7 @@ func (j *job) do(ctx context.Context) (*result, error) {
 		}
 		r.Ref = pushed.Ref
 		for _, b := range pushed.Blobs {
-			r.Layers = append(r.Layers, blob{b.Digest, b.Bytes, string(b.Status)})
+			r.add(b.MediaType, blob{b.Digest, b.Bytes, string(b.Status)})
 		}
 	}
 	r.Seconds = time.Since(start).Seconds()

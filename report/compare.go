@@ -54,6 +54,7 @@ func Compare(ctx context.Context, now, before Source, o *CompareOptions) (Source
 			}
 		}
 	}
+	c.gone = slices.ContainsFunc(c.table.slots, func(e slot) bool { return e.n != 0 && e.m == 0 })
 	return c, nil
 }
 
@@ -65,6 +66,7 @@ type compared struct {
 	runs        []int // the run here of each run of before
 	table       table
 	drop        bool
+	gone        bool // before may have what now has not; else it need not be read again
 }
 
 // mapRuns finds for each run of before the run of now that it goes with.
@@ -107,7 +109,7 @@ func (c *compared) ofRun(ctx context.Context, i int, need needs) iter.Seq2[Findi
 				}
 			}
 		}
-		if c.drop {
+		if c.drop || !c.gone {
 			return
 		}
 		for old, at := range c.runs {

@@ -119,12 +119,14 @@ func (d *identifier) template(f *Finding) {
 }
 
 func appendTemplate(b []byte, s string) []byte {
+	start := 0
 	for i := range len(s) {
-		if c := s[i]; c < '0' || c > '9' {
-			b = append(b, c)
+		if c := s[i]; '0' <= c && c <= '9' {
+			b = append(b, s[start:i]...)
+			start = i + 1
 		}
 	}
-	return b
+	return append(b, s[start:]...)
 }
 
 func (d *identifier) end(kind string, numbered bool) digest {

@@ -175,7 +175,7 @@ func BenchmarkMergeDedupe(b *testing.B) {
 	require.NoError(b, err)
 	b.Run("waybill", func(b *testing.B) { ours(b, "merge+dedupe", paths[:]...) })
 	b.Run("multitool", func(b *testing.B) {
-		multitool(b, "merge", paths[0], paths[1], "--output-directory="+b.TempDir(), "--output-file=merged.sarif")
+		multitool(b, "merge", paths[0], paths[1], "--output-directory="+b.TempDir(), "--output-file=merged.sarif", "--log", "ForceOverwrite")
 	})
 }
 
@@ -184,7 +184,7 @@ func BenchmarkCompare(b *testing.B) {
 	require.NoError(b, err)
 	b.Run("waybill", func(b *testing.B) { ours(b, "compare", paths[:]...) })
 	b.Run("multitool", func(b *testing.B) {
-		multitool(b, "match-results-forward", paths[1], "--previous="+paths[0], "--output-file-path="+filepath.Join(b.TempDir(), "out.sarif"))
+		multitool(b, "match-results-forward", paths[1], "--previous="+paths[0], "--output-file-path="+filepath.Join(b.TempDir(), "out.sarif"), "--log", "ForceOverwrite")
 	})
 }
 

@@ -61,6 +61,7 @@ type sarifRun struct {
 	results []span // more than one where the member is repeated
 	count   int    // of results
 	odd     oddities
+	spaced  bool // there is white space between the tokens of some result
 
 	head       Run
 	said       Status // what our own writer noted, when it noted anything
@@ -414,6 +415,7 @@ var oddityNames = [len(oddities{})]string{
 
 // inspect counts what is odd about a result. It is read as far as it makes sense all the same.
 func (run *sarifRun) inspect(v []byte) {
+	run.spaced = run.spaced || spaced(v)
 	if len(v) == 0 || v[0] != '{' {
 		run.odd[0]++
 		return

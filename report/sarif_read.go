@@ -90,8 +90,7 @@ func (run *sarifRun) decode(v []byte, f *Finding, n *normalizer) {
 			f.CWE = append(slices.Clip(f.CWE), cwe)
 		}
 	}
-	run.grade(f, rule, properties)
-	run.own(f, rawjson.Member(properties, propFinding))
+	run.own(f, run.grade(f, rule, properties))
 	f.Tool = run.head.Tool
 	if f.Package == nil && f.Tool == "Trivy" {
 		f.Package = trivyPackage(f.Message)
@@ -156,15 +155,26 @@ func (run *sarifRun) component(ref []byte) int {
 
 // message returns the text of a message with its arguments filled in, and its id.
 func (run *sarifRun) message(v []byte, rule *ruleInfo) (text, id string) {
-	id = rawjson.Text(rawjson.Member(v, "id"))
-	text = rawjson.Text(rawjson.Member(v, "text"))
+	var markdown, args []byte
+	for name, value := range rawjson.Members(v) {
+		switch string(name) {
+		case "id":
+			id = rawjson.Text(value)
+		case "text":
+			text = rawjson.Text(value)
+		case "markdown":
+			markdown = value
+		case "arguments":
+			args = value
+		}
+	}
 	if text == "" && id != "" && rule != nil {
 		text = rule.messages[id]
 	}
 	if text == "" {
-		text = rawjson.Text(rawjson.Member(v, "markdown"))
+		text = rawjson.Text(markdown)
 	}
-	if args := rawjson.Member(v, "arguments"); args != nil && strings.Contains(text, "{") {
+	if args != nil && strings.Contains(text, "{") {
 		text = fill(text, rawjson.Strings(args))
 	}
 	return text, id
@@ -200,22 +210,17 @@ func fill(text string, args []string) string {
 
 // location reads the first location.
 func (run *sarifRun) location(v []byte, f *Finding, n *normalizer) {
-	for loc := range rawjson.Elements(v) {
-		l := &f.Location
-		for name, value := range rawjson.Members(loc) {
-			switch string(name) {
-			case "physicalLocation":
-				run.physical(value, l, n)
-			case "logicalLocations":
-				for e := range rawjson.Elements(value) {
-					if l.Logical = rawjson.Text(rawjson.Member(e, "fullyQualifiedName")); l.Logical == "" {
-						l.Logical = rawjson.Text(rawjson.Member(e, "name"))
-					}
-					break
-				}
+	l := &f.Location
+	for name, value := range rawjson.Members(rawjson.First(v)) {
+		switch string(name) {
+		case "physicalLocation":
+			run.physical(value, l, n)
+		case "logicalLocations":
+			first := rawjson.First(value)
+			if l.Logical = rawjson.Text(rawjson.Member(first, "fullyQualifiedName")); l.Logical == "" {
+				l.Logical = rawjson.Text(rawjson.Member(first, "name"))
 			}
 		}
-		return
 	}
 }
 
@@ -303,8 +308,9 @@ func readSuppressions(v []byte) *Suppression {
 	return nil
 }
 
-// grade finds level and severity: what the result says wins over what its rule says.
-func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
+// grade finds level and severity: what the result says wins over what its rule says. It returns what our own
+// writer put into the properties.
+func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) (own []byte) {
 	if f.Kind == "" {
 		f.Kind = KindFail
 	}
@@ -351,6 +357,8 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
 				list = append(list, s)
 			}
 			f.CWE = append(slices.Clip(f.CWE), list...)
+		case propFinding:
+			own = value
 		}
 	}
 	trivy, trivySays := run.trivySeverity(f.Message)
@@ -383,6 +391,7 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) {
 	if secret {
 		f.Category = CategorySecret
 	}
+	return own
 }
 
 // own reads back what our own writer put into the property bag.

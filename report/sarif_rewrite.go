@@ -88,9 +88,10 @@ func (w *rewriter) foreign(v []byte, t *objectType) bool {
 	case "reportingDescriptorReference/related":
 		return rawjson.Member(v, "toolComponent") != nil
 	case "result":
-		if len(w.run.components) > 1 {
-			v = rawjson.Member(v, "rule")
+		if len(w.run.components) == 1 {
+			return false
 		}
+		v = rawjson.Member(v, "rule")
 	case "reportingDescriptorReference/rule", "reportingDescriptorReference/notification":
 	default:
 		return false

@@ -178,7 +178,7 @@ func (run *sarifRun) decodeBatch(b *batch, index int, n *normalizer, need needs)
 	b.findings = make([]Finding, len(b.values))
 	b.digests = make([]digest, len(b.values))
 	for i, v := range b.values {
-		if spaced(v) {
+		if run.spaced {
 			v = rawjson.Compact(make([]byte, 0, len(v)), v)
 		}
 		f := &b.findings[i]

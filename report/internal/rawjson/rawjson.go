@@ -55,6 +55,16 @@ func Elements(v []byte) iter.Seq[[]byte] {
 	}
 }
 
+// First returns the first element of an array, and what stands behind it: enough for [Members], which end where
+// the object does. It does not look for that end.
+func First(v []byte) []byte {
+	i := space(v, 0)
+	if i >= len(v) || v[i] != '[' {
+		return nil
+	}
+	return v[space(v, i+1):]
+}
+
 // Member returns the first member of that name, nil when there is none or v is no object.
 func Member(v []byte, name string) []byte {
 	for n, value := range Members(v) {

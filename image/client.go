@@ -149,6 +149,16 @@ func (r *repository) remember(d v1.Hash) {
 	}
 }
 
+// forget is the opposite of remember.
+func (r *repository) forget(blobs []v1.Descriptor) {
+	r.client.mu.Lock()
+	defer r.client.mu.Unlock()
+	for _, d := range blobs {
+		key := knownBlob{r.host.endpoint, d.Digest}
+		r.client.known[key] = slices.DeleteFunc(r.client.known[key], func(repo string) bool { return repo == r.ref.repo })
+	}
+}
+
 // whoHas returns the repositories known to have a blob.
 func (r *repository) whoHas(d v1.Hash) []string {
 	r.client.mu.Lock()

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -167,24 +168,40 @@ func (t *transfer) run(ctx context.Context, refs []reference) (*Pushed, error) {
 	}
 	done := map[string]bool{}
 	for i, ref := range refs {
-		if !done[ref.name()] {
-			done[ref.name()] = true
-			blobs, err := t.blobs(ctx, ref, p.Refs[i].Status == RefUnchanged)
-			if err != nil {
-				return nil, err
-			}
-			p.Blobs = append(p.Blobs, blobs...)
+		blobs, r, err := t.deliver(ctx, ref, p.Refs[i], !done[ref.name()])
+		if missesBlobs(err) {
+			// What this client remembers of the repository is not so any more: somebody deleted and cleaned up.
+			t.client.repository(ref, "pull,push").forget(blobsOf(t.nodes))
+			blobs, r, err = t.deliver(ctx, ref, p.Refs[i], true)
 		}
-		if p.Refs[i].Status == RefUnchanged {
-			continue
-		}
-		r, err := t.setTag(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		p.Refs[i] = r
+		if !done[ref.name()] {
+			p.Blobs = append(p.Blobs, blobs...)
+		}
+		done[ref.name()], p.Refs[i] = true, r
 	}
 	return p, nil
+}
+
+// deliver brings the blobs to the repository of ref, unless they are known to be there, and then sets ref.
+func (t *transfer) deliver(ctx context.Context, ref reference, r PushedRef, withBlobs bool) (blobs []PushedBlob, _ PushedRef, err error) {
+	if withBlobs {
+		if blobs, err = t.blobs(ctx, ref, r.Status == RefUnchanged); err != nil {
+			return nil, r, err
+		}
+	}
+	if r.Status != RefUnchanged {
+		r, err = t.setTag(ctx, ref)
+	}
+	return blobs, r, err
+}
+
+// missesBlobs tells a registry's refusal of a manifest because of blobs that it does not have.
+func missesBlobs(err error) bool {
+	refused, ok := errors.AsType[*RegistryError](err)
+	return ok && refused.Method == http.MethodPut && slices.Contains([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}, refused.Code)
 }
 
 // guard looks where a reference points to now, and refuses what must not be overwritten.

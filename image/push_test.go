@@ -1,6 +1,8 @@
 package image_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"os"
@@ -169,4 +171,53 @@ func TestClient_Push_changedLayer(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, content[1:], 0o644))
 	_, err = client(t, nil).Push(t.Context(), l, []string{reg.Host() + "/app:1"}, nil)
 	require.ErrorIs(t, err, image.ErrDigest, "and what was cut off is not even sent")
+}
+
+// A client that lives long remembers blobs that a registry has meanwhile thrown away.
+func TestClient_Push_forgotten(t *testing.T) {
+	reg := imagetest.NewServer(t, nil)
+	c := client(t, nil)
+	l, err := image.Build(t.Context(), image.Spec{Layers: []image.Source{image.Files{"a": noise(1000)}}, Platforms: []string{"linux/amd64", "linux/arm64"}}, out(t), nil)
+	require.NoError(t, err)
+	ref := reg.Host() + "/app:1"
+	clean := func(repo string) {
+		for _, path := range reg.Requests() {
+			if path.Method == http.MethodPut && strings.Contains(path.Path, "/manifests/") {
+				remove(t, reg, path.Path)
+			}
+		}
+		for _, b := range l.Blobs() {
+			remove(t, reg, "/v2/"+repo+"/blobs/"+b.Digest)
+		}
+		for _, content := range []string{"{}", "sbom"} {
+			sum := sha256.Sum256([]byte(content))
+			remove(t, reg, "/v2/"+repo+"/blobs/sha256:"+hex.EncodeToString(sum[:]))
+		}
+	}
+	for round := range 2 {
+		p, err := c.Push(t.Context(), l, []string{ref, reg.Host() + "/app:2"}, nil)
+		require.NoError(t, err)
+		require.Len(t, p.Blobs, len(l.Blobs()))
+		for _, b := range p.Blobs {
+			assert.Equal(t, image.BlobUploaded, b.Status, "round %d", round)
+		}
+		_, err = c.Attach(t.Context(), ref, "application/vnd.cyclonedx+json", strings.NewReader("sbom"))
+		require.NoError(t, err)
+		got, err := c.Pull(t.Context(), ref, out(t), nil)
+		require.NoError(t, err)
+		assert.Equal(t, l.Digest(), got.Digest())
+		clean("app")
+		ok, err := c.Exists(t.Context(), ref)
+		require.NoError(t, err)
+		require.False(t, ok)
+	}
+}
+
+func remove(t *testing.T, reg *imagetest.Server, path string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, reg.URL()+path, nil)
+	require.NoError(t, err)
+	resp, err := reg.HTTPClient().Do(req)
+	require.NoError(t, err)
+	_ = resp.Body.Close()
 }

@@ -93,11 +93,6 @@ func (r *repository) putArtifact(ctx context.Context, subject v1.Descriptor, art
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range []v1.Descriptor{config, blob} {
-		if _, err := r.ensureBlob(ctx, s, d, nil, nil); err != nil {
-			return nil, err
-		}
-	}
 	raw, err := marshal(v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: artifactType, Config: config,
 		Layers:  []v1.Descriptor{blob},
@@ -110,7 +105,20 @@ func (r *repository) putArtifact(ctx context.Context, subject v1.Descriptor, art
 	if err != nil {
 		return nil, err
 	}
-	reply, err := r.putManifest(ctx, n, n.desc.Digest.String())
+	blobs := []v1.Descriptor{config, blob}
+	send := func() (*reply, error) {
+		for _, d := range blobs {
+			if _, err := r.ensureBlob(ctx, s, d, nil, nil); err != nil {
+				return nil, err
+			}
+		}
+		return r.putManifest(ctx, n, n.desc.Digest.String())
+	}
+	reply, err := send()
+	if missesBlobs(err) {
+		r.forget(blobs)
+		reply, err = send()
+	}
 	if err != nil {
 		return nil, err
 	}

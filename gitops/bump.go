@@ -232,7 +232,7 @@ func (b *bump) try(ctx context.Context, number int) (*Commit, error) {
 	b.repo.known.Store(s.remember(nil))
 	done := &Commit{
 		Revision: head.String(), Parent: head.String(), Branch: strings.TrimPrefix(c.advert.branch, "refs/heads/"),
-		Attempts: number, DryRun: b.o.DryRun,
+		Changes: []manifest.Change{}, Attempts: number, DryRun: b.o.DryRun,
 	}
 	changed, err := b.edit(s, done)
 	if err != nil {
@@ -243,7 +243,7 @@ func (b *bump) try(ctx context.Context, number int) (*Commit, error) {
 	}
 	switch {
 	case len(done.Superseded) > 0:
-		done.Changes = nil
+		done.Changes = []manifest.Change{}
 		return done, nil
 	case len(changed) == 0:
 		done.Noop = true

@@ -28,6 +28,12 @@ type repo struct {
 	gone    error // says the git server
 }
 
+// brokenCommit, pushed in place of an image, is a commit with a manifest that cannot be read.
+const (
+	brokenCommit   = "broken"
+	brokenManifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: [}\n"
+)
+
 func sha(i int) string { return fmt.Sprintf("%040x", 0xabc0000000+i) }
 
 // push adds a commit and returns its hash.
@@ -47,6 +53,9 @@ func (r *repo) source(_ context.Context, revision string) (fs.FS, string, error)
 	for i := range slices.Backward(r.commits) {
 		if revision == "HEAD" || revision == "main" || revision == sha(i) {
 			tree := fstest.MapFS{"shop.yaml": {Data: []byte(deployment(r.commits[i]))}}
+			if r.commits[i] == brokenCommit {
+				tree["broken.yaml"] = &fstest.MapFile{Data: []byte(brokenManifest)}
+			}
 			maps.Copy(tree, r.extra)
 			return tree, sha(i), nil
 		}

@@ -40,7 +40,7 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 	if w.gone {
 		return verdict{why: "certainty that the application was deleted", ask: get}
 	}
-	if a == nil || len(w.want.Revisions) == 0 && !w.refreshed {
+	if a == nil || len(w.want.Revisions) == 0 && w.refreshedAt.IsZero() {
 		return w.askRefresh(now, "the first answer")
 	}
 	if a.Metadata.DeletionTimestamp != nil {
@@ -64,7 +64,7 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 	}
 
 	c := a.condition("ComparisonError")
-	if w.refreshed && c != nil && unreadable(c.Message) {
+	if c != nil && !w.refreshedAt.IsZero() && unreadable(c.Message) {
 		return w.unreadable(now, c.Message)
 	}
 	w.unreadableSince = time.Time{}
@@ -163,18 +163,16 @@ func (w *waiter) unseen(a *Application) string {
 	return why
 }
 
-// unreadable gives a commit that mends the manifests, or that the server has not seen yet, a moment.
+// unreadable gives a commit that mends the manifests, or that the server has not seen yet, a moment. A refresh
+// from after it has to say the same.
 func (w *waiter) unreadable(now time.Time, message string) verdict {
 	if w.unreadableSince.IsZero() {
 		w.unreadableSince = now
 	}
-	deadline := w.unreadableSince.Add(settle)
-	if !now.Before(deadline) {
+	if w.refreshedAt.Sub(w.unreadableSince) >= settle {
 		return fail(ErrComparison, "for %s: %s", settle, cut(message))
 	}
-	v := w.askRefresh(now, "manifests that can be read: "+cut(message))
-	v.look = deadline
-	return v
+	return w.askRefresh(now, "manifests that can be read: "+cut(message))
 }
 
 // unreadable reports whether a ComparisonError is about what the repository holds, which stays so until

@@ -81,7 +81,8 @@ func (l *truth) sawHealthy(images []string) bool {
 var oneSchedule = flag.Int("schedule", -1, "run the one random schedule of this seed")
 
 // TestSchedules runs waits through random schedules of faults, other people and health, each from a seed, and
-// holds the outcome against what really ran: no false success, no false failure.
+// holds the outcome against what really ran: no false success, no false failure. All 10,000 take two minutes: the
+// integration part of .ci/run runs them; with the race detector, as its quick part has it, there are 500.
 func TestSchedules(t *testing.T) {
 	if *oneSchedule >= 0 {
 		synctest.Test(t, func(t *testing.T) { t.Log(schedule(t, uint64(*oneSchedule))) })
@@ -190,7 +191,18 @@ func schedule(t *testing.T, seed uint64) string {
 		company = 1 + rng.IntN(3)
 	}
 	newer := false
+	unreadable := time.Duration(0) // how long a newer commit is broken
 	var others sync.WaitGroup
+	if chance(15) {
+		newer, unreadable = true, between(0, 30*time.Second)
+		delay := between(0, time.Minute)
+		others.Go(func() {
+			time.Sleep(delay)
+			r.push(brokenCommit)
+			time.Sleep(unreadable)
+			r.push("example.com/shop:newer")
+		})
+	}
 	for range company {
 		push, delay, target := chance(50), between(0, time.Minute), []string{"HEAD", ours, before}[rng.IntN(3)]
 		if push {
@@ -221,7 +233,7 @@ func schedule(t *testing.T, seed uint64) string {
 	succeeded := err == nil && log.sawHealthy(accepted)
 	others.Wait()
 
-	story := fmt.Sprintf("-schedule %d: image %s, auto-sync %t, lineage %t, newer %t, company %d, faults %+v: %v", seed, fate, app.AutoSync, lineage, newer, company, faults, err)
+	story := fmt.Sprintf("-schedule %d: image %s, auto-sync %t, lineage %t, newer %t, broken for %v, company %d, faults %+v: %v", seed, fate, app.AutoSync, lineage, newer, unreadable, company, faults, err)
 	var e *argocd.Error
 	if errors.As(err, &e) && e.Report != nil {
 		story += "\n" + e.Report.String()
@@ -239,11 +251,23 @@ func schedule(t *testing.T, seed uint64) string {
 		return "never healthy"
 	case errors.Is(err, argocd.ErrDenied) && denials(faults) > 1:
 		return "denied" // one refused token is asked for anew, two in a row are final
+	case errors.Is(err, argocd.ErrComparison) && (unreadable > 10*time.Second || unreadable > 0 && stale(faults) > 4):
+		return "unreadable"
 	case newer && !lineage && errors.Is(err, argocd.ErrTimeout):
 		return "overtaken" // by a commit of which nobody says that it contains ours
 	}
 	require.Fail(t, "false failure: "+story)
 	return ""
+}
+
+// stale counts the refreshes that a server lies about.
+func stale(faults []argocdtest.Fault) (n int) {
+	for _, f := range faults {
+		if f.Stale {
+			n += f.Times
+		}
+	}
+	return n
 }
 
 func denials(faults []argocdtest.Fault) (n int) {

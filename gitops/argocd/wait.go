@@ -87,8 +87,8 @@ type Took struct {
 // It is made for company: an operation of somebody else is waited for and, when it did not bring the wanted
 // revision, followed by our own; a newer revision counts when it descends from the wanted one.
 //
-// The error is ErrSyncFailed, ErrOutOfSync, ErrDegraded, ErrTimeout, ErrBlocked, ErrRefused, ErrNotFound,
-// ErrDenied or ErrUnavailable, with a [*Report].
+// The error is ErrSyncFailed, ErrComparison, ErrOutOfSync, ErrDegraded, ErrTimeout, ErrBlocked, ErrRefused,
+// ErrPreempted, ErrNotFound, ErrDenied or ErrUnavailable, with a [*Report].
 func (c *Client) SyncAndWait(ctx context.Context, app string, w Want, o *WaitOptions) (*Deployed, error) {
 	return c.wait(ctx, "sync and wait", app, w, o, true)
 }

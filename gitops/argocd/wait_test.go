@@ -21,7 +21,6 @@ import (
 // time is the bubble's.
 func TestWait_races(t *testing.T) {
 	const ours = "example.com/shop:ours"
-	const broken = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: [}\n"
 	type world struct {
 		r   *repo
 		s   *argocdtest.Server
@@ -180,22 +179,31 @@ func TestWait_races(t *testing.T) {
 			kind: argocd.ErrInvalid, says: "the application has 1 sources",
 		},
 		"manifests that cannot be read": {
-			before: func(w *world) { w.r.add("broken.yaml", broken) },
-			kind:   argocd.ErrComparison, says: "broken.yaml", within: 12 * time.Second,
+			before: func(w *world) { w.rev = w.r.push(brokenCommit) },
+			kind:   argocd.ErrComparison, says: "broken.yaml", within: 15 * time.Second,
 		},
-		"manifests that can be read again": {
+		"manifests that are mended": {
 			before: func(w *world) {
-				w.r.add("broken.yaml", broken)
-				later(5*time.Second, func() { w.r.remove("broken.yaml") })
+				w.rev = w.r.push(brokenCommit)
+				later(5*time.Second, func() { w.r.push(ours) })
 			},
+			want:   func(w *world, want *argocd.Want) { want.Descends = w.r.descends },
 			within: 12 * time.Second,
+		},
+		"manifests that are mended before a slow server has looked again": {
+			before: func(w *world) {
+				w.rev = w.r.push(brokenCommit)
+				later(5*time.Second, func() { w.r.push(ours) })
+			},
+			faults: []argocdtest.Fault{{Op: "refresh", Skip: 1, Delay: 25 * time.Second}, {Op: "watch", Silent: true, Times: -1}},
+			want:   func(w *world, want *argocd.Want) { want.Descends = w.r.descends },
 		},
 		"a directory that is not there": {
 			before: func(w *world) {
 				w.s.Delete("shop")
 				w.s.Add(argocdtest.App{Name: "shop", Path: "nowhere"})
 			},
-			kind: argocd.ErrComparison, says: "app path does not exist", within: 12 * time.Second,
+			kind: argocd.ErrComparison, says: "app path does not exist", within: 15 * time.Second,
 		},
 		"manifests in every style": {
 			before: func(w *world) {

@@ -33,7 +33,7 @@ type waiter struct {
 	nextTry      time.Time    // no request before this
 	lastLook     time.Time    // end of the last request that succeeded
 	lookFirst    bool         // the newest state is known to be old: ask before acting on it
-	refreshed    bool         // a refresh was answered
+	refreshedAt  time.Time    // when a refresh was answered last
 	gone         bool         // the stream said that it was deleted
 	why          string       // what is being waited for
 	told         *Application // the state that OnStatus heard of last
@@ -254,7 +254,7 @@ func (w *waiter) reply(r reply) error {
 		w.following = w.sync.ID
 		w.see(r.app)
 	case refresh:
-		w.refreshed, w.lookFirst = true, false
+		w.refreshedAt, w.lookFirst = now, false
 		w.see(r.app)
 		if r.number > w.endedAt {
 			w.trusted = w.trusted || !reconciledBefore(w.last)

@@ -11,4 +11,9 @@
 // [Repository.FS] shows the files at a revision; it fits the Source of a fake Argo CD. [Server.Requests] are
 // the requests seen, as plain data. [Server.Fail] scripts faults: refusals, lost races, cut connections,
 // delays.
+//
+// # Errors
+//
+// [Start] returns an error when no port can be had. Requests are refused as git's own server refuses them. The
+// methods of a [Repository] return errors where what they are asked for may not be there.
 package gitopstest

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -79,20 +80,31 @@ func (p *pipeline) build(ctx context.Context) (layouts []*image.Layout, err erro
 	return layouts, err
 }
 
+// buildOne builds an image as the service's Dockerfile says. A Go program is compiled here, so that the same one
+// is in the image whatever builds it.
 func (p *pipeline) buildOne(ctx context.Context, s service, dir string) (*image.Layout, error) {
 	source := filepath.Join(p.source, s.dir)
-	if p.builder != "go" {
-		return docker.Build(ctx, docker.Spec{
-			Context: source, Revision: p.record.Commit, Version: p.record.Build,
-		}, dir, &docker.Options{Builder: docker.Builder(p.builder), Address: p.buildkit})
+	program, err := programIn(source)
+	if p.builder == "go" {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		spec := program.spec
+		spec.Layers = []image.Source{program.compiler(source)}
+		spec.Revision, spec.Version = p.record.Commit, p.record.Build
+		return image.Build(ctx, spec, dir, nil)
 	}
-	return image.Build(ctx, image.Spec{
-		Layers:   []image.Source{image.GoProgram{Dir: source, Package: ".", Path: "/" + s.name}},
-		User:     "65532:65532",
-		Ports:    []string{"8080"},
-		Revision: p.record.Commit,
-		Version:  p.record.Build,
-	}, dir, nil)
+	if err == nil {
+		if _, missing := os.Stat(filepath.Join(source, program.file)); missing != nil {
+			if source, err = program.buildContext(ctx, source); err != nil {
+				return nil, err
+			}
+			defer os.RemoveAll(source)
+		}
+	}
+	return docker.Build(ctx, docker.Spec{
+		Context: source, Revision: p.record.Commit, Version: p.record.Build,
+	}, dir, &docker.Options{Builder: docker.Builder(p.builder), Address: p.buildkit})
 }
 
 // push pushes the layouts with the build as their tag.

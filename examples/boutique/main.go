@@ -367,8 +367,11 @@ func (c *config) find(before []string) ([]service, error) {
 	}
 	if c.builder == "go" && c.wants("image") {
 		for _, s := range all {
-			if found, err := filepath.Glob(filepath.Join(c.source, s.dir, "*.go")); err != nil || len(found) == 0 {
+			switch _, err := programIn(filepath.Join(c.source, s.dir)); {
+			case errors.Is(err, errNoProgram):
 				errs = append(errs, fmt.Errorf("%s is no Go program: -builder buildx or docker builds from its Dockerfile", s.name))
+			case err != nil:
+				errs = append(errs, fmt.Errorf("%s: %w: -builder buildx or docker can", s.name, err))
 			}
 		}
 	}

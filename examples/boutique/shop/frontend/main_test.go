@@ -346,7 +346,7 @@ func TestStyle(t *testing.T) {
 	sheet := b.sees(stylePath, nil, 200, "prefers-color-scheme: dark")
 	classes := map[string]bool{}
 	for _, m := range regexp.MustCompile(`class="([^"]*)"`).FindAllStringSubmatch(page, -1) {
-		for _, c := range strings.FieldsSeq(m[1]) {
+		for c := range strings.FieldsSeq(m[1]) {
 			classes[c] = true
 		}
 	}

@@ -140,6 +140,8 @@ func TestSlack_textIsNotMarkup(t *testing.T) {
 			assert.NotContains(t, body, markup)
 		}
 	}
+	// Without verbatim Slack itself makes links of URLs, and mentions of names, in text that has no markup.
+	assert.Equal(t, strings.Count(body, `"type":"mrkdwn"`), strings.Count(body, `"verbatim":true`))
 }
 
 func TestTeams_textIsNotMarkdown(t *testing.T) {

@@ -9,7 +9,8 @@
 //	smtps://[user@]host[:port]/?to=a@b&from=c@d                      TLS from the first byte; port 465
 //	slack:NAME     an incoming webhook, its URL in the environment variable NAME_URL
 //	teams:NAME     a workflow's webhook, its URL in NAME_URL
-//	webhook:NAME   any endpoint, its URL in NAME_URL; signed with the keys in NAME_KEY (one, or several parted by commas)
+//	webhook:NAME   any endpoint, its URL in NAME_URL; signed with the keys in NAME_KEY (one, or several parted by
+//	               commas), and not signed without
 //
 // With a user the password comes from SMTP_PASSWORD. "to" takes several addresses, parted by commas. Plain HTTP is for this
 // machine only, and that needs -allow-private, like all internal addresses.
@@ -35,8 +36,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/waybill-dev/waybill/notify"
 	"github.com/waybill-dev/waybill/notify/email"
@@ -47,11 +50,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
+
+// variable is what NAME may be.
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // errBroken marks what is no wrong usage: a file that cannot be read, an outbox that cannot be opened.
 var errBroken = errors.New("broken")
@@ -222,8 +228,8 @@ func (f *flags) target(to string, getenv func(string) string) (notify.Target, er
 	if kind == "smtp" || kind == "smtps" {
 		return f.mail(to, getenv)
 	}
-	if name == "" || !slices.Contains([]string{"slack", "teams", "webhook"}, kind) {
-		return notify.Target{}, errors.New("a TARGET begins with smtp:, smtps:, slack:, teams: or webhook: (and a URL is never a TARGET for the latter: it is a secret)")
+	if !variable.MatchString(name) || !slices.Contains([]string{"slack", "teams", "webhook"}, kind) {
+		return notify.Target{}, errors.New("a TARGET is smtp://…, smtps://…, slack:NAME, teams:NAME or webhook:NAME (and a URL is never the NAME: it is a secret)")
 	}
 	if getenv(name+"_URL") == "" {
 		return notify.Target{}, fmt.Errorf("%s: the environment variable %s_URL is not set", to, name)

@@ -140,9 +140,10 @@ func CheckSlack(body []byte) []string {
 }
 
 type slackText struct {
-	Type  string `json:"type"`
-	Text  string `json:"text"`
-	Emoji *bool  `json:"emoji"`
+	Type     string `json:"type"`
+	Text     string `json:"text"`
+	Emoji    *bool  `json:"emoji"`
+	Verbatim *bool  `json:"verbatim"`
 }
 
 func (p *problems) slackText(at string, t *slackText, high int, types ...string) {
@@ -159,6 +160,8 @@ func (p *problems) slackText(at string, t *slackText, high int, types ...string)
 			p.add(at, "mrkdwn has no emoji")
 		}
 		p.mrkdwn(at, t.Text)
+	} else if t.Verbatim != nil {
+		p.add(at, "%s has no verbatim", t.Type)
 	}
 }
 

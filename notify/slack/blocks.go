@@ -35,10 +35,16 @@ type metadata struct {
 }
 
 type text struct {
-	Type  string `json:"type"`
-	Text  string `json:"text"`
-	Emoji *bool  `json:"emoji,omitempty"`
+	Type     string `json:"type"`
+	Text     string `json:"text"`
+	Emoji    *bool  `json:"emoji,omitempty"`
+	Verbatim bool   `json:"verbatim,omitempty"`
 }
+
+// mrkdwn is text with markup. Verbatim keeps Slack from making links of URLs in it, and mentions of names.
+func mrkdwn(s string) text { return text{Type: "mrkdwn", Text: s, Verbatim: true} }
+
+func section(t text) block { return block{Type: "section", Text: &t} }
 
 type block struct {
 	Type   string `json:"type"`
@@ -97,7 +103,7 @@ func fallback(m notify.Message) string {
 func blocks(m notify.Message) (out []any, cut bool) {
 	off := false
 	title := icons[m.Tone()] + m.Title
-	out = append(out, block{Type: "header", Text: &text{"plain_text", head(title, maxHeader), &off}})
+	out = append(out, block{Type: "header", Text: &text{Type: "plain_text", Text: head(title, maxHeader), Emoji: &off}})
 	cut = head(title, maxHeader) != title
 	add := func(list []any, lost bool) {
 		out = append(out, list...)
@@ -129,7 +135,7 @@ func blocks(m notify.Message) (out []any, cut bool) {
 	add(lines(names))
 	if len(out) > maxBlocks {
 		add(nil, true)
-		out = append(out[:maxBlocks-1], block{Type: "section", Text: &text{Type: "mrkdwn", Text: "_The rest does not fit._"}})
+		out = append(out[:maxBlocks-1], section(mrkdwn("_The rest does not fit._")))
 	}
 	return out, cut
 }
@@ -143,7 +149,7 @@ func sections(s string) []any {
 		part := head(s, maxSection)
 		s = s[len(part):]
 		if strings.TrimSpace(part) != "" {
-			out = append(out, block{Type: "section", Text: &text{Type: "mrkdwn", Text: escape(part)}})
+			out = append(out, section(mrkdwn(escape(part))))
 		}
 	}
 	return out
@@ -176,7 +182,7 @@ func fields(list []notify.Field) (out []any, cut bool) {
 			if value != f.Value || name != f.Name {
 				value, cut = value+"…", true
 			}
-			b.Fields = append(b.Fields, text{Type: "mrkdwn", Text: "*" + escape(name) + "*\n" + escape(value)})
+			b.Fields = append(b.Fields, mrkdwn("*"+escape(name)+"*\n"+escape(value)))
 		}
 		out = append(out, b)
 	}
@@ -188,7 +194,7 @@ func lines(list []string) (out []any, cut bool) {
 	var b strings.Builder
 	flush := func() {
 		if b.Len() > 0 {
-			out = append(out, block{Type: "section", Text: &text{Type: "mrkdwn", Text: strings.TrimSuffix(b.String(), "\n")}})
+			out = append(out, section(mrkdwn(strings.TrimSuffix(b.String(), "\n"))))
 			b.Reset()
 		}
 	}

@@ -1,8 +1,9 @@
 // Package slack posts a [notify.Message] to a Slack channel, through an incoming webhook or with the Web API's
 // chat.postMessage.
 //
-// A message becomes Block Kit blocks. Text goes into plain_text and rich_text, or escaped into mrkdwn, so nothing
-// in it can mention people or link elsewhere. It is cut to Slack's limits: 50 blocks, 3000 characters a
+// A message becomes Block Kit blocks. Text goes into plain_text and rich_text, or escaped into verbatim mrkdwn, so
+// nothing in it can mention people or link elsewhere. For *, _, ~ and ` Slack has no escape: they can make text bold,
+// slanted, struck or fixed-width, no more. It is cut to Slack's limits: 50 blocks, 3000 characters a
 // section, 150 in the header, and about 13,000 in all (not documented, seen to be refused beyond).
 //
 // Slack answers at once and for good, so the status is [notify.Delivered]. Neither way knows an idempotency

@@ -80,11 +80,11 @@ func (s *Server) load(ctx context.Context, ap *app, revision string) (map[string
 	const failed = "Failed to load target state: failed to generate manifest for source 1 of 1: "
 	tree, sha, err := s.opts.Source(ctx, revision)
 	if err != nil {
-		return nil, "", fmt.Errorf(failed+"rpc error: code = Unknown desc = %w", err)
+		return nil, "", fmt.Errorf("%srpc error: code = Unknown desc = %w", failed, err)
 	}
 	manifests, err := readManifests(tree, ap.Path, ap.Namespace)
 	if err != nil {
-		return nil, "", fmt.Errorf(failed+"%w", err)
+		return nil, "", fmt.Errorf("%s%w", failed, err)
 	}
 	return manifests, sha, nil
 }

@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Kind.Error())
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		b.WriteString(": " + strings.ReplaceAll(strings.TrimSpace(e.Err.Error()), "\n", "; "))
 	}
 	if s := lastLine(e.Stderr); s != "" {
 		b.WriteString(" (standard error ends: " + s + ")")

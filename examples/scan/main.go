@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	line := summary{
 		Scanner: res.Scanner, Version: res.Version, Target: target.String(), Findings: scan.Count(res.Report),
-		Seconds: res.Took.Round(time.Millisecond).Seconds(), Status: res.Status, Reason: res.Reason,
+		Seconds: float64(res.Took.Milliseconds()) / 1000, Status: res.Status, Reason: res.Reason,
 	}
 	if err := json.NewEncoder(stdout).Encode(line); err != nil {
 		fmt.Fprintln(stderr, "scan:", err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waybill-dev/waybill/internal/realpath"
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format"
 	"github.com/waybill-dev/waybill/scan"
@@ -193,7 +194,7 @@ func (s *Scanner) read(ctx context.Context, raw []byte, root string) (*report.Re
 }
 
 // place returns what stands for {target} and the directory to run in. Paths are absolute: they mean the same
-// in every directory, and none of them starts with a dash.
+// in every directory, and none of them starts with a dash; nor is one a link that the tool would not follow.
 func place(t scan.Target) (subject, dir string, err error) {
 	if t.Kind == scan.Image {
 		return t.Path, "", nil
@@ -202,7 +203,7 @@ func place(t scan.Target) (subject, dir string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	if subject, err = filepath.Abs(t.Path); err != nil {
+	if subject, err = realpath.Of(t.Path); err != nil {
 		return "", "", err
 	}
 	switch t.Kind {

@@ -144,6 +144,10 @@ func TestScan_outcomes(t *testing.T) {
 func TestScan_oddPaths(t *testing.T) {
 	base := t.TempDir()
 	t.Chdir(base)
+	require.NoError(t, os.Symlink("real", "link"))
+	require.NoError(t, os.Mkdir("real", 0o755))
+	_, err := tool(t, `test "$1" = "`+base+`/real" || exit 9; echo '`+sarifClean+"'", command.Options{Args: []string{"{target}"}}).Scan(t.Context(), scan.Target{Kind: scan.Dir, Path: "link"})
+	require.NoError(t, err, "a tool that walks would not follow the link it is started at")
 	for _, name := range []string{"-rf", "two words", "new\nline", "$(id)", "'quoted'"} {
 		require.NoError(t, os.Mkdir(name, 0o755))
 		s := tool(t, `printf '%s' "$1" > "$2.seen"; cp "$2.seen" "`+base+`/seen"; pwd > "`+base+`/cwd"; echo '`+sarifClean+"'", command.Options{Args: []string{"{target}", filepath.Join(base, "x")}})
@@ -156,7 +160,7 @@ func TestScan_oddPaths(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, filepath.Join(base, name)+"\n", string(b))
 	}
-	_, err := tool(t, "", command.Options{}).Scan(t.Context(), scan.Target{Kind: scan.Dir, Path: "gone"})
+	_, err = tool(t, "", command.Options{}).Scan(t.Context(), scan.Target{Kind: scan.Dir, Path: "gone"})
 	require.ErrorIs(t, err, scan.ErrTarget)
 }
 

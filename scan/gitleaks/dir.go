@@ -45,6 +45,9 @@ func (s *Scanner) dirSource(path string) func(context.Context, *search) error {
 		if err != nil {
 			return err
 		}
+		if !sr.saw.Load() && len(unreadable.list) == 0 {
+			return &scan.Error{Op: "scan", Scanner: Name, Target: scan.Target{Kind: scan.Dir, Path: path}.String(), Kind: scan.ErrSkipped, Err: errors.New("there is no file")}
+		}
 		if s.o.AllowUnreadable {
 			for _, text := range unreadable.list {
 				sr.note("not scanned: %s", text)
@@ -89,6 +92,7 @@ func (s *Scanner) walk(ctx context.Context, sr *search, top string, files chan<-
 			return nil
 		}
 		if name != "." && allowedPath(cfg, name) {
+			sr.saw.Store(true)
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
@@ -112,6 +116,7 @@ func (s *Scanner) walk(ctx context.Context, sr *search, top string, files chan<-
 		if !mode.IsRegular() {
 			return nil
 		}
+		sr.saw.Store(true)
 		info, err := os.Stat(f.path)
 		if err != nil {
 			unreadable.add(name, err)

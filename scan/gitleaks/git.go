@@ -72,9 +72,9 @@ func (r *repo) run(ctx context.Context, args ...string) (stdout string, err erro
 func (r *repo) call(limit int64, out io.Writer, args ...string) command.Call {
 	return command.Call{
 		Args: append([]string{"-C", r.target.Arg()}, args...), Out: out, MaxOutput: limit,
-		// A hook is told through the environment which index and repository it is about.
-		InheritEnv: true,
-		Env:        []string{"LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_PAGER=cat"},
+		// A hook is told through the environment which index it is about. Which repository, the target says.
+		InheritEnv: true, WithoutEnv: []string{"GIT_DIR", "GIT_WORK_TREE"},
+		Env: []string{"LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_PAGER=cat"},
 	}
 }
 
@@ -108,6 +108,12 @@ func (r *repo) open(ctx context.Context, sr *search) error {
 		sr.note("the repository is shallow: history before the clone's depth was not scanned")
 	}
 	if r.target.Range == "" {
+		// Where a clone stopped half-way there is a repository, with nothing in it.
+		if first, err := r.run(ctx, "rev-list", "--all", "--max-count=1"); err != nil {
+			return r.fail(scan.ErrBroken, err)
+		} else if first == "" {
+			return r.fail(scan.ErrSkipped, errors.New("the repository has no commit"))
+		}
 		return nil
 	}
 	if _, err := r.run(ctx, "rev-list", "--max-count=1", "--end-of-options", r.target.Range, "--"); err != nil {
@@ -152,6 +158,9 @@ func (r *repo) search(ctx context.Context, sr *search, workers int) error {
 
 	parsed, err := r.searchDiffs(ctx, sr, counter, workers)
 	gitErr := <-ended
+	if n := sr.binary.Load(); n > 0 {
+		sr.note("%d changes of files that git takes for binary were not searched", n)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -209,6 +218,9 @@ func gitVerdict(out *command.Output) error {
 }
 
 func (r *repo) searchDiff(ctx context.Context, sr *search, f *gitdiff.File) {
+	if f.IsBinary && !f.IsDelete {
+		sr.binary.Add(1)
+	}
 	if ctx.Err() != nil || f.IsDelete || f.IsBinary {
 		return
 	}

@@ -23,7 +23,7 @@
 //
 // Errors are [*scan.Error] with [scan.ErrConfig] (options, .gitleaks.toml, baseline), [scan.ErrTarget]
 // (missing path, no repository, unknown revision), [scan.ErrSkipped] (a kind of target that is not for this
-// scanner), [scan.ErrToolMissing] and [scan.ErrToolVersion] (git), [scan.ErrBroken] (git or the disk failed;
+// scanner, a repository without a commit, a directory without a file), [scan.ErrToolMissing] and [scan.ErrToolVersion] (git), [scan.ErrBroken] (git or the disk failed;
 // the result holds what was found until then) and [scan.ErrOutput] (git's output was not understood).
 package gitleaks
 
@@ -41,6 +41,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/zricethezav/gitleaks/v8/logging"
 
+	"github.com/waybill-dev/waybill/internal/realpath"
 	"github.com/waybill-dev/waybill/scan"
 )
 
@@ -71,7 +72,7 @@ type Options struct {
 
 	DecodeDepth  int    // 0 is DefaultDecodeDepth, below 0 decodes nothing
 	ArchiveDepth int    // how deep to look into archives (not in a history; one that cannot be opened is left out in silence); 0 leaves them out
-	MaxFileBytes int64  // larger files are left out, with a note in the result; 0 leaves out none
+	MaxFileBytes int64  // Dir only: larger files are left out, with a note in the result; 0 leaves out none
 	Git          string // the git command; "" is looked up on the PATH
 	Workers      int    // goroutines that search; 0 is the number of CPUs
 	SecretKey    []byte // key for identities of secrets, see report.Options
@@ -128,7 +129,6 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	case scan.Git, scan.Staged:
 		source = s.gitSource(t)
 	case scan.Dir:
-		source = s.dirSource(t.Path)
 	default:
 		return nil, s.fail("scan", t, scan.ErrSkipped, fmt.Errorf("gitleaks scans git, staged and dir targets, not %s", t.Kind))
 	}
@@ -137,11 +137,18 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 		return nil, s.fail("scan", t, scan.ErrTarget, err)
 	}
 	root := t.Path
-	if !info.IsDir() {
-		if t.Kind != scan.Dir {
-			return nil, s.fail("scan", t, scan.ErrTarget, errors.New("not a directory"))
+	if t.Kind == scan.Dir {
+		if root, err = realpath.Of(root); err != nil {
+			return nil, s.fail("scan", t, scan.ErrTarget, err)
 		}
-		root = filepath.Dir(t.Path)
+		source = s.dirSource(root)
+	}
+	switch {
+	case info.IsDir():
+	case t.Kind == scan.Dir && info.Mode().IsRegular():
+		root = filepath.Dir(root)
+	default:
+		return nil, s.fail("scan", t, scan.ErrTarget, fmt.Errorf("it is neither a directory nor a file that %s can be read from", t.Kind))
 	}
 	return s.run(ctx, t, root, source)
 }

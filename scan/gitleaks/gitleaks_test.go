@@ -535,11 +535,64 @@ func TestScan_git(t *testing.T) {
 	assert.ErrorContains(t, err, "2.28 or later")
 }
 
-func TestScan_emptyRepository(t *testing.T) {
+// Where there is nothing, nothing was searched: a clone that stopped half-way, the wrong directory.
+func TestScan_nothingThere(t *testing.T) {
 	r := newRepo(t)
-	res, err := scanner(t, nil).Scan(t.Context(), git(r.dir))
+	empty := repo{t, t.TempDir()}
+	require.NoError(t, os.MkdirAll(filepath.Join(empty.dir, "a/b"), 0o755))
+	for _, target := range []scan.Target{git(r.dir), dir(empty.dir)} {
+		_, err := scanner(t, nil).Scan(t.Context(), target)
+		require.ErrorIs(t, err, scan.ErrSkipped, target.String())
+	}
+	// That all of it is allowed is another matter.
+	empty.write("node_modules/x.js", githubToken)
+	res, err := scanner(t, nil).Scan(t.Context(), dir(empty.dir))
 	require.NoError(t, err)
 	assert.Equal(t, scan.Clean, res.Status)
+
+	r.write("new.env", "key "+awsKey+"\n").git("add", "-A")
+	res, err = scanner(t, nil).Scan(t.Context(), staged(r.dir))
+	require.NoError(t, err)
+	assert.Equal(t, scan.Findings, res.Status, "what is staged for the first commit is something")
+
+	for _, device := range []string{"/dev/null", "/dev/zero"} {
+		_, err := scanner(t, nil).Scan(t.Context(), dir(device))
+		require.ErrorIs(t, err, scan.ErrTarget, device)
+	}
+}
+
+// A walk does not follow the link it is started at, and would find nothing there.
+func TestScan_link(t *testing.T) {
+	r := repo{t, t.TempDir()}
+	r.write("real/a.env", "key "+awsKey+"\n")
+	for name, to := range map[string]string{"link": "real", "link.env": "real/a.env"} {
+		link := filepath.Join(r.dir, name)
+		require.NoError(t, os.Symlink(to, link))
+		res, err := scanner(t, nil).Scan(t.Context(), dir(link))
+		require.NoError(t, err)
+		assert.Equal(t, []string{"aws-access-token a.env:aws-access-token:1"}, places(res.Report), name)
+	}
+}
+
+// A hook's environment names its own repository; the target names the one to scan.
+func TestScan_environment(t *testing.T) {
+	clean, leaky := newRepo(t), newRepo(t)
+	clean.write("a", "nothing\n").commit("x")
+	leaky.write("a.env", "key "+awsKey+"\n").commit("x")
+	t.Setenv("GIT_DIR", filepath.Join(clean.dir, ".git"))
+	t.Setenv("GIT_WORK_TREE", clean.dir)
+	res, err := scanner(t, nil).Scan(t.Context(), git(leaky.dir))
+	require.NoError(t, err)
+	assert.Len(t, res.Report.Findings, 1)
+}
+
+// Attributes in a repository can make git take any file for binary.
+func TestScan_binary(t *testing.T) {
+	r := newRepo(t)
+	r.write(".gitattributes", "*.env binary\n").write("a.env", "key "+awsKey+"\n").commit("x")
+	res, err := scanner(t, nil).Scan(t.Context(), git(r.dir))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1 changes of files that git takes for binary were not searched"}, res.Notes)
 }
 
 func TestScan_unreadableFile(t *testing.T) {

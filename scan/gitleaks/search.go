@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zricethezav/gitleaks/v8/detect"
 	"github.com/zricethezav/gitleaks/v8/report"
@@ -34,6 +35,8 @@ type search struct {
 	known     map[baselineKey]bool // findings of the baseline
 	skipPaths map[string]bool      // the configuration and the baseline themselves
 	archives  int
+	binary    atomic.Int64 // changes left out
+	saw       atomic.Bool  // whether there is a file at all
 
 	mu    sync.Mutex
 	found []report.Finding

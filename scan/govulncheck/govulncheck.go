@@ -44,6 +44,7 @@ import (
 
 	"github.com/waybill-dev/waybill/internal/httpx"
 	"github.com/waybill-dev/waybill/internal/offspring"
+	"github.com/waybill-dev/waybill/internal/realpath"
 	"github.com/waybill-dev/waybill/report"
 	format "github.com/waybill-dev/waybill/report/format/govulncheck"
 	"github.com/waybill-dev/waybill/scan"
@@ -132,7 +133,7 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	if t.Kind != scan.Dir && t.Kind != scan.Git || t.Range != "" {
 		return nil, fail(scan.ErrSkipped, fmt.Errorf("govulncheck looks at a directory, not at %s", t), "")
 	}
-	dir, err := filepath.Abs(t.Path)
+	dir, err := realpath.Of(t.Path)
 	if err != nil {
 		return nil, fail(scan.ErrTarget, err, "")
 	}

@@ -43,7 +43,8 @@ func (r *repo) run(ctx context.Context, in []byte, args ...string) (string, erro
 		dir = r.dir
 	}
 	call := command.Call{
-		Args: args, Dir: dir, InheritEnv: true, Env: []string{"LC_ALL=C", "GIT_OPTIONAL_LOCKS=0"}, MaxOutput: 1 << 30,
+		Args: args, Dir: dir, InheritEnv: true, WithoutEnv: []string{"GIT_DIR", "GIT_WORK_TREE"},
+		Env: []string{"LC_ALL=C", "GIT_OPTIONAL_LOCKS=0"}, MaxOutput: 1 << 30,
 	}
 	if in != nil {
 		call.In = strings.NewReader(string(in))

@@ -31,6 +31,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waybill-dev/waybill/internal/realpath"
 	"github.com/waybill-dev/waybill/report"
 	format "github.com/waybill-dev/waybill/report/format/trivy"
 	"github.com/waybill-dev/waybill/scan"
@@ -207,7 +208,7 @@ func (s *Scanner) subjects(t scan.Target, tmp string) ([]subject, error) {
 		}
 		return []subject{{args: append(args, "--", t.Path), ignore: s.o.IgnoreFile}}, nil
 	}
-	path, err := filepath.Abs(t.Path)
+	path, err := realpath.Of(t.Path)
 	if err != nil {
 		return nil, err
 	}

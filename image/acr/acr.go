@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/waybill-dev/waybill/image"
+	"github.com/waybill-dev/waybill/internal/flight"
 	"github.com/waybill-dev/waybill/internal/httpx"
 	"github.com/waybill-dev/waybill/internal/retry"
 )
@@ -48,8 +49,9 @@ type Options struct {
 
 // Keychain is an [image.Keychain] for Azure Container Registry. A login is kept until shortly before it ends.
 type Keychain struct {
-	opts Options
-	http *http.Client
+	opts      Options
+	http      *http.Client
+	exchanges flight.Group[string, login]
 
 	mu     sync.Mutex
 	logins map[string]login
@@ -77,16 +79,24 @@ func (k *Keychain) Login(ctx context.Context, registry string) (image.Login, err
 	if !k.covers(registry) {
 		return image.Login{}, nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if l, ok := k.logins[registry]; ok && time.Until(l.expires) > slack {
-		return image.Login{IdentityToken: l.refresh}, nil
-	}
-	l, err := k.exchange(ctx, registry)
+	l, err := k.exchanges.Do(ctx, registry, func(ctx context.Context) (login, error) {
+		k.mu.Lock()
+		l, ok := k.logins[registry]
+		k.mu.Unlock()
+		if ok && time.Until(l.expires) > slack {
+			return l, nil
+		}
+		l, err := k.exchange(ctx, registry)
+		if err == nil {
+			k.mu.Lock()
+			k.logins[registry] = l
+			k.mu.Unlock()
+		}
+		return l, err
+	})
 	if err != nil {
 		return image.Login{}, wrap(registry, err)
 	}
-	k.logins[registry] = l
 	return image.Login{IdentityToken: l.refresh}, nil
 }
 

@@ -2,6 +2,7 @@ package acr_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -111,4 +112,27 @@ func TestKeychain_Login_others(t *testing.T) {
 	}
 	_, err = acr.New(nil)
 	require.ErrorIs(t, err, image.ErrInvalid)
+}
+
+// A slow identity service holds up nobody longer than they want to wait, and no other registry.
+func TestKeychain_Login_patience(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	k, err := acr.New(&acr.Options{Token: func(context.Context) (string, error) {
+		close(asked)
+		<-release
+		return "", errors.New("locked")
+	}})
+	require.NoError(t, err)
+	first := make(chan error, 1)
+	go func() {
+		_, err := k.Login(context.Background(), "one.azurecr.io")
+		first <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = k.Login(ctx, "one.azurecr.io")
+	require.ErrorIs(t, err, context.Canceled)
+	close(release)
+	require.ErrorContains(t, <-first, "locked")
 }

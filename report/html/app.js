@@ -64,14 +64,14 @@
   }
 
   // Only the rows in sight are in the page: two spacers stand for those above and below.
-  const ROW = 35;
+  const phone = matchMedia('(max-width: 700px)');
   const body = $('rows');
   let from = -1, to = -1, opened = null;
 
   function draw(force) {
-    const box = $('scroll');
-    const first = Math.max(0, Math.floor(box.scrollTop / ROW) - 15);
-    const last = Math.min(shown.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + 15);
+    const top = $('scroll').scrollTop, height = rowHeight();
+    const first = Math.max(0, Math.floor(top / height) - 15);
+    const last = Math.min(shown.length, Math.ceil((top + innerHeight) / height) + 15);
     if (!force && first === from && last === to) return;
     from = first; to = last;
     const all = [spacer(first)];
@@ -81,11 +81,13 @@
     $('findings').setAttribute('aria-rowcount', shown.length + 1);
   }
 
+  function rowHeight() { return phone.matches ? 84 : 35; } // as in the style
+
   function spacer(n) {
     const tr = el('tr', undefined, 'spacer');
     const td = el('td');
     td.colSpan = 5;
-    td.style.height = n * ROW + 'px';
+    td.style.height = n * rowHeight() + 'px';
     tr.append(td);
     return tr;
   }
@@ -149,6 +151,7 @@
     if (f.rule.d) all.push(el('p', f.rule.d, 'dim'));
     box.replaceChildren(...all);
     draw(true);
+    box.scrollIntoView({ block: 'nearest' });
   }
 
   body.addEventListener('click', (e) => {
@@ -163,7 +166,7 @@
     if (next && next.dataset.i) { e.preventDefault(); next.focus(); }
   });
   $('scroll').addEventListener('scroll', () => requestAnimationFrame(() => draw(false)));
-  addEventListener('resize', () => draw(false));
+  addEventListener('resize', () => draw(true));
   for (const id of ['tool', 'state', 'fix', 'off']) $(id).addEventListener('change', apply);
   let typing;
   $('search').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(apply, 80); });

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -201,6 +202,31 @@ func TestBrowser_lightAndDark(t *testing.T) {
 	assert.Empty(t, trouble)
 	assert.Equal(t, before, again)
 	assert.NotEqual(t, before, after)
+}
+
+// On a phone nothing sticks out, a finding shows what and where, and what was tapped comes into sight.
+func TestBrowser_phone(t *testing.T) {
+	var wide, detailTop float64
+	var rows int
+	var shown, inSight bool
+	inside := `[...document.querySelectorAll('#rows tr[data-i]')].slice(0, 3).every(tr => [...tr.cells].every(td => { const r = td.getBoundingClientRect(); return r.width > 0 && r.left >= 0 && r.right <= innerWidth }))`
+	trouble := browser(t, page(t, crowd(t, 20_000), &html.Options{MaxFindings: 30_000}),
+		emulation.SetDeviceMetricsOverride(390, 844, 1, true),
+		chromedp.Poll(`innerWidth === 390 && document.querySelector('#rows tr[data-i]').offsetHeight === 84`, nil),
+		chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
+		chromedp.Evaluate(inside, &shown),
+		chromedp.Evaluate(`document.querySelectorAll('#rows tr[data-i]').length`, &rows),
+		chromedp.Evaluate(`document.getElementById('scroll').scrollTop = 1e9`, nil),
+		chromedp.Poll(`[...document.querySelectorAll('#rows tr[data-i]')].at(-1).getAttribute('aria-rowindex') === '20005'`, nil),
+		click(`#rows tr[aria-rowindex="20005"]`), chromedp.WaitVisible("#detail", chromedp.ByQuery),
+		chromedp.Evaluate(`document.getElementById('detail').getBoundingClientRect().top`, &detailTop),
+		chromedp.Evaluate(`document.getElementById('detail').getBoundingClientRect().top < innerHeight`, &inSight),
+	)
+	assert.Empty(t, trouble)
+	assert.LessOrEqual(t, wide, 390.0, "the page is wider than the screen")
+	assert.True(t, shown, "a part of a finding is out of sight")
+	assert.Less(t, rows, 100, "all rows are in the page")
+	assert.True(t, inSight, "the details begin at %.0f, below the screen", detailTop)
 }
 
 // Nothing in a report runs, and nothing is loaded, whatever it holds.

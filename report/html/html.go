@@ -22,6 +22,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report"
@@ -67,7 +68,16 @@ var script string
 //go:embed head.tmpl
 var headText string
 
-var head = template.Must(template.New("head").Parse(headText))
+var head = template.Must(template.New("head").Funcs(template.FuncMap{"n": thousands}).Parse(headText))
+
+// thousands writes 20004 as 20,004.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
 
 // Write writes the page. It reads the findings of s twice. o may be nil.
 func Write(ctx context.Context, w io.Writer, s report.Source, o *Options) error {

@@ -1,0 +1,3 @@
+module example.com/post/counter
+
+go 1.26

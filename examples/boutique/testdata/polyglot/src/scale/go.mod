@@ -1,0 +1,3 @@
+module example.com/post/scale
+
+go 1.26

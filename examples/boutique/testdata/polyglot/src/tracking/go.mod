@@ -1,0 +1,3 @@
+module example.com/post/tracking
+
+go 1.26

@@ -40,7 +40,7 @@ func assembleWith(t *testing.T, change func(*config), args ...string) (*pipeline
 	}
 	p, err := c.assemble(t.Context())
 	require.NoError(t, err)
-	t.Cleanup(func() { p.close(context.Background()) }) //nolint:usetesting // the test's own has ended by then
+	t.Cleanup(func() { p.close(context.Background()) })
 	said := &bytes.Buffer{}
 	p.show = progress.New(said, false)
 	return p, said

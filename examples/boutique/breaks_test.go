@@ -33,7 +33,7 @@ var endings = map[string]struct {
 			write(t, path, strings.ReplaceAll(read(t, path), "1.20.0", "1.80.0"))
 		}
 	}},
-	"test": {why: "tests: ", services: []string{"payment"}, byHand: func(t *testing.T, d inputs) {
+	"test": {why: "tests: ", services: []string{"payment", "shipping"}, byHand: func(t *testing.T, d inputs) {
 		t.Helper()
 		write(t, filepath.Join(d.source(), "payment", "late_test.go"), "package main\n\nimport \"testing\"\n\nfunc TestLate(t *testing.T) { t.Fatal(\"too late\") }\n")
 	}},
@@ -60,23 +60,30 @@ var endings = map[string]struct {
 func TestBreaks(t *testing.T) {
 	require.Len(t, endings, len(breaks))
 	for name, want := range endings {
-		t.Run(name, func(t *testing.T) {
-			p, said := assemble(t, "-break", name)
-			if !want.slow {
-				withoutVulns(p)
-			}
-			endsBadly(t, p, said.String, want.why, want.afterwards)
-		})
-		t.Run(name+"/by hand", func(t *testing.T) {
-			d := inputsOf(t, want.services...)
-			want.byHand(t, d)
-			p, said := assemble(t, "-inputs", string(d))
-			if !want.slow {
-				withoutVulns(p)
-			}
-			endsBadly(t, p, said.String, want.why, want.afterwards)
-		})
+		for how, spoil := range map[string]func(t *testing.T, d inputs){
+			"-break":  func(t *testing.T, d inputs) { t.Helper(); require.NoError(t, breaks[name](t.Context(), d)) },
+			"by hand": want.byHand,
+		} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				d := inputsOf(t, want.services...)
+				spoil(t, d)
+				p, said := assemble(t, "-inputs", string(d))
+				if !want.slow {
+					withoutVulns(p)
+				}
+				endsBadly(t, p, said.String, want.why, want.afterwards)
+			})
+		}
 	}
+}
+
+// The flag spoils what is extracted for the run, and nothing else.
+func TestBreak_flag(t *testing.T) {
+	p, _ := assemble(t, "-break", "secret")
+	log, err := gitOutput(t.Context(), p.source, "log", "--format=%s")
+	require.NoError(t, err)
+	assert.Equal(t, "cart: without the token\ncart: a token to try it out\nthe shop", log)
+	assert.True(t, strings.HasPrefix(p.source, p.work))
 }
 
 func endsBadly(t *testing.T, p *pipeline, said func() string, why string, afterwards bool) {

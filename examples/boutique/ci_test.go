@@ -21,10 +21,14 @@ func TestPipelines(t *testing.T) {
 		variables func(doc map[string]any) string
 		publishes []string
 	}{
-		{"azure-pipelines.yml", func(doc map[string]any) string { return doc["variables"].(map[string]any)["servers"].(string) },
-			[]string{"PublishTestResults@2", "PublishCodeCoverageResults@2", "CodeAnalysisLogs", "out-source", "out-image", "out-gitops", "out-deploy"}},
-		{"github-workflow.yml", func(doc map[string]any) string { return doc["env"].(map[string]any)["SERVERS"].(string) },
-			[]string{"upload-sarif", "out-source", "out-image", "out-gitops", "out-deploy"}},
+		{
+			"azure-pipelines.yml", func(doc map[string]any) string { return doc["variables"].(map[string]any)["servers"].(string) },
+			[]string{"PublishTestResults@2", "PublishCodeCoverageResults@2", "CodeAnalysisLogs", "out-source", "out-image", "out-gitops", "out-deploy"},
+		},
+		{
+			"github-workflow.yml", func(doc map[string]any) string { return doc["env"].(map[string]any)["SERVERS"].(string) },
+			[]string{"upload-sarif", "out-source", "out-image", "out-gitops", "out-deploy"},
+		},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			text := read(t, tt.file)

@@ -96,7 +96,7 @@ func (c *cluster) run(ctx context.Context, name, ref string, ready func()) error
 	defer os.RemoveAll(dir)
 	layout, err := c.registry.Pull(ctx, ref, filepath.Join(dir, "layout"), nil)
 	if err != nil {
-		return fmt.Errorf("ErrImagePull: %w", err)
+		return fmt.Errorf("its image cannot be pulled: %w", err)
 	}
 	config, err := layout.Config(ctx, "")
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *cluster) run(ctx context.Context, name, ref string, ready func()) error
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Second
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("CrashLoopBackOff: %w", err)
+		return fmt.Errorf("its program does not start: %w", err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -133,7 +133,7 @@ func (c *cluster) run(ctx context.Context, name, ref string, ready func()) error
 				done()
 				_ = cmd.Process.Kill()
 				<-ended
-				return fmt.Errorf("Unhealthy: readiness probe failed: %w", err) //nolint:revive,staticcheck // Kubernetes' word
+				return fmt.Errorf("it does not answer: %w", err)
 			}
 			ready()
 			answered = nil
@@ -145,7 +145,7 @@ func (c *cluster) run(ctx context.Context, name, ref string, ready func()) error
 			if ctx.Err() != nil || err == nil && answered == nil {
 				return nil
 			}
-			return fmt.Errorf("CrashLoopBackOff: the program ended: %v", cmd.ProcessState)
+			return fmt.Errorf("its program has ended: %v", cmd.ProcessState)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func inputsOf(t *testing.T, keep ...string) inputs {
 	if len(keep) < len(eleven) {
 		require.NoError(t, commitAll(t.Context(), d.source(), "fewer services"))
 		// A few services do not cover what all have in common.
-		write(t, d.policy(), strings.Replace(read(t, d.policy()), `"minPercent": 50`, `"minPercent": 5`, 1))
+		write(t, d.policy(), strings.Replace(read(t, d.policy()), `"minPercent": 85`, `"minPercent": 5`, 1))
 		write(t, d.qualityGate(), `[{"metric": "test_failures", "op": "GT", "error": 0}, {"metric": "coverage", "op": "LT", "error": 5}]`)
 	}
 	return d

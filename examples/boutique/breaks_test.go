@@ -46,7 +46,7 @@ var endings = map[string]struct {
 			require.NoError(t, os.Remove(path))
 		}
 	}},
-	"quality-gate": {why: "quality gate: ", services: []string{"cart"}, byHand: func(t *testing.T, d inputs) {
+	"quality-gate": {why: "quality-gate:", services: []string{"cart"}, byHand: func(t *testing.T, d inputs) {
 		t.Helper()
 		write(t, d.qualityGate(), `[{"metric": "tests", "op": "LT", "error": 100000}]`)
 	}},
@@ -96,6 +96,9 @@ func endsBadly(t *testing.T, p *pipeline, said func() string, why string, afterw
 	mail := oneMail(t, p)
 	assert.Contains(t, mail, "Boutique 7: stopped")
 	assert.Contains(t, mail, why, "the mail says why")
+	if cause := map[string]string{"tests: ": "failed  ", "github-pat": "cart/"}[why]; cause != "" {
+		assert.Contains(t, mail, cause, "and where it is found")
+	}
 	noSecret(t, p, said())
 	if !afterwards {
 		nothingPushed(t, p)

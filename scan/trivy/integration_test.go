@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -24,56 +23,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.etcd.io/bbolt"
 
 	"github.com/waybill-dev/waybill/internal/testbed"
+	"github.com/waybill-dev/waybill/internal/testbed/trivydb"
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/scan"
 	"github.com/waybill-dev/waybill/scan/scantest"
 	"github.com/waybill-dev/waybill/scan/trivy"
 )
-
-// database makes a cache directory with a vulnerability database of three advisories.
-func database(t *testing.T) (cacheDir string) {
-	t.Helper()
-	cacheDir = t.TempDir()
-	dir := filepath.Join(cacheDir, "db")
-	require.NoError(t, os.Mkdir(dir, 0o755))
-	db, err := bbolt.Open(filepath.Join(dir, "trivy.db"), 0o600, nil)
-	require.NoError(t, err)
-	put := func(value any, path ...string) {
-		b, err := json.Marshal(value)
-		require.NoError(t, err)
-		require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
-			bucket, err := tx.CreateBucketIfNotExists([]byte(path[0]))
-			if err != nil {
-				return err
-			}
-			for _, p := range path[1 : len(path)-1] {
-				if bucket, err = bucket.CreateBucketIfNotExists([]byte(p)); err != nil {
-					return err
-				}
-			}
-			return bucket.Put([]byte(path[len(path)-1]), b)
-		}))
-	}
-	const goSource = "go::GitHub Security Advisory Go"
-	put(map[string]any{"FixedVersion": "1.1-r0"}, "alpine 3.20", "libx", "CVE-2099-0001")
-	put(map[string]any{}, "alpine 3.20", "libx", "CVE-2099-0002")
-	put(map[string]any{"PatchedVersions": []string{"1.2.3"}, "VulnerableVersions": []string{"< 1.2.3"}}, goSource, "example.com/lib", "CVE-2099-0003")
-	for id, severity := range map[string]string{"CVE-2099-0001": "HIGH", "CVE-2099-0002": "LOW", "CVE-2099-0003": "CRITICAL"} {
-		put(map[string]any{"Title": "made up", "Severity": severity}, "vulnerability", id)
-	}
-	put(map[string]any{"ID": "alpine", "Name": "Alpine Secdb", "URL": "https://example.com"}, "data-source", "alpine 3.20")
-	put(map[string]any{"ID": "ghsa", "Name": "GHSA Go", "URL": "https://example.com"}, "data-source", goSource)
-	require.NoError(t, db.Close())
-
-	now := time.Now().UTC()
-	b, err := json.Marshal(map[string]any{"Version": 2, "NextUpdate": now.Add(24 * time.Hour), "UpdatedAt": now, "DownloadedAt": now})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "metadata.json"), b, 0o600))
-	return cacheDir
-}
 
 // alpine is an image in which Trivy sees Alpine with one package of the given version.
 func alpine(t *testing.T, version string) v1.Image {
@@ -113,7 +70,7 @@ func found(r *report.Report) string {
 
 func TestIntegration(t *testing.T) {
 	path := testbed.Require(t, testbed.Trivy).Path
-	cache := database(t)
+	cache := trivydb.New(t)
 	offline := func(o trivy.Options) *trivy.Scanner {
 		o.Path, o.CacheDir, o.Offline = path, cache, true
 		s, err := trivy.New(&o)

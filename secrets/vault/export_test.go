@@ -8,3 +8,10 @@ func (c *Client) Renewing() bool {
 	defer c.mu.Unlock()
 	return c.current != nil && !c.current.due.IsZero() && time.Since(c.current.due) > 20*time.Millisecond
 }
+
+// Tokens counts those that are kept to be revoked.
+func (c *Client) Tokens() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.former)
+}

@@ -102,7 +102,7 @@ func (c *Client) usable() (*session, error) {
 	if c.closed {
 		return nil, &secrets.Error{Op: "use vault client", Kind: secrets.ErrClosed}
 	}
-	if s := c.current; s != nil && (s.expires.IsZero() || time.Now().Before(s.expires)) {
+	if s := c.current; s != nil && !s.ended() {
 		return s, nil
 	}
 	return nil, nil //nolint:nilnil // none
@@ -132,6 +132,7 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 	if c.current != nil {
 		c.former = append(c.former, c.current)
 	}
+	c.former = slices.DeleteFunc(c.former, (*session).ended)
 	c.current = s
 	ended := c.retireAll()
 	c.mu.Unlock()
@@ -244,6 +245,8 @@ func (s *session) alive(now time.Time, ttl time.Duration, renewable bool) {
 		s.expires, s.due = now.Add(ttl), dueAt(now, ttl)
 	}
 }
+
+func (s *session) ended() bool { return !s.expires.IsZero() && !time.Now().Before(s.expires) }
 
 // tokenInfo is what a token may know of itself.
 type tokenInfo struct {
@@ -513,7 +516,7 @@ func (c *Client) revokeAll(ctx context.Context) error {
 }
 
 func (c *Client) revokeSession(ctx context.Context, s *session) error {
-	if !s.own || !s.expires.IsZero() && !time.Now().Before(s.expires) {
+	if !s.own || s.ended() {
 		return nil
 	}
 	_, err := c.send(ctx, request{op: "revoke token", method: http.MethodPost, path: "auth/token/revoke-self", token: s.token})

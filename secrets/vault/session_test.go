@@ -83,6 +83,19 @@ func TestSession_renewsForDays(t *testing.T) {
 	})
 }
 
+func TestSession_keepsNoTokensThatHaveEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c, logins := timeless(t, map[string]any{"token_ttl": "1h", "token_max_ttl": "1h"})
+		require.NoError(t, read(t.Context(), c))
+		time.Sleep(48 * time.Hour)
+		require.NoError(t, read(t.Context(), c))
+		assert.Greater(t, logins.Load(), int32(40))
+		assert.LessOrEqual(t, c.Tokens(), 2)
+		require.NoError(t, c.Close(t.Context()))
+		assert.Zero(t, s.Tokens(), "and those that had not are revoked")
+	})
+}
+
 func TestSession_revokedTokenIsNoticedWithinOneRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c, logins := timeless(t, map[string]any{"token_ttl": "768h"})

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -9,8 +10,9 @@ import (
 	"strings"
 )
 
-// WriteCSV writes the findings as CSV (RFC 4180) with a line of names first. Cells that a spreadsheet would
-// take for a formula begin with an apostrophe. Errors are those of the source and of w.
+// WriteCSV writes the findings as CSV (RFC 4180) with a line of names first, one line each: line breaks become
+// spaces. Cells that a spreadsheet would take for a formula begin with an apostrophe, and what a CI system would
+// take for a command is none any more. Errors are those of the source and of w.
 func WriteCSV(ctx context.Context, w io.Writer, s Source) error {
 	out := csv.NewWriter(w)
 	row := []string{
@@ -71,15 +73,17 @@ func number(n float64) string {
 // cell makes text harmless to a spreadsheet. White space and quotes before the sign do not help: some
 // programs trim them.
 func cell(s string) string {
-	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\ufffd")
-	switch rest := strings.TrimLeft(s, " \t\r\n\v\f\u00a0\ufeff'\""); {
-	case rest == "" && s != "", rest == "":
+	s = harmless(oneLine.Replace(strings.ToValidUTF8(s, "\ufffd")))
+	switch rest := strings.TrimLeft(s, " \t\v\f\u00a0\ufeff'\""); {
+	case rest == "":
 		return s
-	case strings.ContainsRune("=+-@＝＋－＠", firstRune(rest)), s[0] == '\t', s[0] == '\r', s[0] == '\n':
+	case strings.ContainsRune("=+-@＝＋－＠", firstRune(rest)), strings.HasPrefix(rest, "::"), s[0] == '\t':
 		return "'" + s
 	}
 	return s
 }
+
+var oneLine = strings.NewReplacer("\x00", "", "\r\n", " ", "\n", " ", "\r", " ", "\u2028", " ", "\u2029", " ")
 
 func firstRune(s string) rune {
 	for _, r := range s {
@@ -91,12 +95,18 @@ func firstRune(s string) rune {
 // WriteJSONLines writes each finding as one line of JSON (schema: [FindingSchema]). Errors are those of the
 // source and of w.
 func WriteJSONLines(ctx context.Context, w io.Writer, s Source) error {
-	enc := json.NewEncoder(w)
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
 	for f, err := range all(ctx, s, needIdentity) {
 		if err != nil {
 			return err
 		}
-		if err := enc.Encode(&f); err != nil {
+		line.Reset()
+		err = enc.Encode(&f)
+		if err == nil {
+			_, err = w.Write(harmlessJSON(line.Bytes()))
+		}
+		if err != nil {
 			return &Error{Op: "write", Subject: "JSON lines", Err: err}
 		}
 	}

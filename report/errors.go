@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		parts = append(parts, e.Err.Error())
 	}
-	return strings.Join(parts, ": ")
+	return harmless(strings.Join(parts, ": "))
 }
 
 // Unwrap returns Kind and Err, so that errors.Is and errors.As see both.

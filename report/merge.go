@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
 )
@@ -49,6 +50,13 @@ type Summary struct {
 	// Verdict is "none", "pass" or "fail"; see [Summary.Judge].
 	Verdict string   `json:"verdict"`
 	Reasons []string `json:"reasons"`
+}
+
+// MarshalJSON implements json.Marshaler. In the text no name or path of a report is a command to a CI system.
+func (s Summary) MarshalJSON() ([]byte, error) {
+	type plain Summary
+	b, err := json.Marshal(plain(s))
+	return harmlessJSON(b), err
 }
 
 // RunSummary is a run in a [Summary].

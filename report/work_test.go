@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/internal/sample"
 )
 
 // result writes a SARIF result.
@@ -301,8 +304,36 @@ func TestWriteCSV(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, "'=HYPERLINK(\"x\")\nsecond, line", rows[1][18])
+	assert.Equal(t, "'=HYPERLINK(\"x\") second, line", rows[1][18])
 	assert.Equal(t, "CWE-1 CWE-2", rows[2][13])
+}
+
+// What a report says is no command to the CI system that shows it: not in what is printed, nor in an error.
+func TestHarmlessInLogs(t *testing.T) {
+	for _, evil := range sample.Evil {
+		r := sample.Hostile(t, evil)
+		sum, err := report.Summarize(t.Context(), r)
+		require.NoError(t, err)
+		v, err := report.Policy{Fail: []report.Clause{{}}}.Gate(t.Context(), r)
+		require.NoError(t, err)
+		sum.Judge(v)
+		var out bytes.Buffer
+		require.NoError(t, json.NewEncoder(&out).Encode(sum))
+		require.NoError(t, report.WriteCSV(t.Context(), &out, r))
+		require.NoError(t, report.WriteJSONLines(t.Context(), &out, r))
+		fmt.Fprintln(&out, &report.Error{Op: "read", Subject: "x", Err: errors.New(strconv.Quote(evil))})
+		for line := range strings.Lines(out.String()) {
+			assert.NotContains(t, strings.ToLower(line), "##vso[", "%q", evil)
+			assert.NotContains(t, line, "##[", "%q", evil)
+			assert.False(t, strings.HasPrefix(strings.TrimSpace(line), "::"), "%q: %s", evil, line)
+		}
+		// Nothing is lost on the way.
+		var back report.Summary
+		doc, err := json.Marshal(sum)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(doc, &back))
+		assert.Equal(t, strings.ToValidUTF8(sum.Runs[0].Version, "\ufffd"), back.Runs[0].Version)
+	}
 }
 
 func TestWriteJSONLines(t *testing.T) {

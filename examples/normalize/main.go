@@ -158,9 +158,12 @@ func (j *job) work(ctx context.Context, in *inputs, accepted *report.Suppression
 		if source, done, err = report.Suppress(ctx, source, accepted, nil); err != nil {
 			return nil, err
 		}
-		for what, list := range map[string][]report.SuppressionEntry{"unused": done.Unused, "expired": done.Expired, "expiring": done.Expiring} {
-			for _, e := range list {
-				fmt.Fprintf(notes, "normalize: %s suppression: %v\n", what, e)
+		for _, list := range []struct {
+			what    string
+			entries []report.SuppressionEntry
+		}{{"expired", done.Expired}, {"expiring", done.Expiring}, {"unused", done.Unused}} {
+			for _, e := range list.entries {
+				fmt.Fprintf(notes, "normalize: %s suppression: %v\n", list.what, e)
 			}
 		}
 	}

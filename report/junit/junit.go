@@ -13,6 +13,7 @@ package junit
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -69,8 +70,13 @@ type writer struct{ w *bufio.Writer }
 
 func (w *writer) raw(s string) { _, _ = w.w.WriteString(s) }
 
-// text escapes s for elements and attributes; characters that XML cannot hold become U+FFFD.
-func (w *writer) text(s string) { _ = xml.EscapeText(w.w, []byte(s)) }
+// text escapes s for elements and attributes; characters that XML cannot hold become U+FFFD. The beginning of a
+// command to Azure Pipelines is written as a reference, since reports are shown in logs too.
+func (w *writer) text(s string) {
+	var b bytes.Buffer
+	_ = xml.EscapeText(&b, []byte(s))
+	_, _ = w.w.Write(bytes.ReplaceAll(b.Bytes(), []byte("##"), []byte("#&#35;")))
+}
 
 func (w *writer) attr(name, value string) {
 	if value == "" {

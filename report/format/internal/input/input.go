@@ -51,7 +51,7 @@ var (
 type CapError struct {
 	Cap    string // "size", "depth", "line", or what was counted
 	Limit  int64
-	Offset int64 // where, in bytes from the start
+	Offset int64 // where, in bytes from the start; 0: not known
 }
 
 func (e *CapError) Error() string {
@@ -59,6 +59,9 @@ func (e *CapError) Error() string {
 	case "size":
 		return fmt.Sprintf("larger than the cap of %d bytes on what is read whole", e.Limit)
 	case "depth":
+		if e.Offset == 0 {
+			return fmt.Sprintf("nested deeper than the cap of %d", e.Limit)
+		}
 		return fmt.Sprintf("nested deeper than the cap of %d, at byte %d", e.Limit, e.Offset)
 	}
 	if e.Cap == "line" {

@@ -75,7 +75,8 @@ type bump struct {
 	author    Identity
 	committer Identity
 
-	last *attempt // the last push, until it is settled
+	last  *attempt // the last push, until it is settled
+	stuck int      // pushes in a row that met a locked branch and left it where it was
 }
 
 // Bump sets images in the branch and pushes the change as one commit, on condition that the branch has not
@@ -150,6 +151,10 @@ func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash) (*Comm
 	switch {
 	case head == last.to:
 		return last.commit, nil
+	case last.refused != "" && head == last.from && locked(last.refused) && b.stuck < maxStuck:
+		b.stuck++
+		b.last = nil
+		return nil, nil //nolint:nilnil // somebody else is about to be first
 	case last.refused != "" && head == last.from:
 		b.last = nil
 		return nil, faultf(ErrRejected, "%s: %s", last.commit.Branch, last.refused)
@@ -159,8 +164,17 @@ func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash) (*Comm
 			return last.commit, nil
 		}
 	}
-	b.last = nil
+	b.last, b.stuck = nil, 0
 	return nil, nil //nolint:nilnil // somebody else was first
+}
+
+// maxStuck is how often in a row a branch may be locked. Servers hold the lock for the moment it takes to write.
+const maxStuck = 5
+
+// locked reports whether a push was refused because another one was under way, in git's words: "failed to update
+// ref: … cannot lock ref 'refs/heads/main': Unable to create '….lock': File exists."
+func locked(refused string) bool {
+	return strings.Contains(refused, "lock") || strings.Contains(refused, "failed to update ref")
 }
 
 // look settles the last push when there is no further attempt.

@@ -37,30 +37,32 @@ func TestBump_faults(t *testing.T) {
 		attempts int
 		commits  int // in the end, the first included; negative: there is no branch
 	}{
-		"none":                  {nil, nil, "", 1, 2},
-		"lost race":             {[]gitopstest.Fault{{Service: push, Race: other}}, nil, "", 2, 3},
-		"lost race, thrice":     {[]gitopstest.Fault{{Service: push, Race: other, Times: 3}}, nil, "", 4, 5},
-		"always lost":           {[]gitopstest.Fault{{Service: push, Race: other, Times: 6}}, gitops.ErrConflict, "failed to update ref", 0, 7},
-		"push cut before":       {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
-		"push cut after":        {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropAfter}}, nil, "", 1, 2},
-		"cut before, and raced": {[]gitopstest.Fault{{Service: push, Race: other, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
-		"protected branch":      {[]gitopstest.Fault{{Service: push, Reject: "protected branch hook declined", Message: "ask ops\x1b[31m"}}, gitops.ErrRejected, "main: protected branch hook declined: ask ops", 0, 1},
-		"branch gone meanwhile": {[]gitopstest.Fault{{Service: push, Race: func(r *gitopstest.Repository) { r.Reset("main", "") }}}, gitops.ErrNotFound, "points to no branch", 0, -1},
-		"push forbidden":        {[]gitopstest.Fault{{Service: push, Status: 403}}, gitops.ErrDenied, "HTTP 403 for git-receive-pack", 0, 1},
-		"denied":                {[]gitopstest.Fault{{Status: 401}}, gitops.ErrDenied, "HTTP 401", 0, 1},
-		"away for a moment":     {[]gitopstest.Fault{{Status: 503, Times: 3}}, nil, "", 4, 2},
-		"away":                  {[]gitopstest.Fault{{Status: 503, Times: 99}}, gitops.ErrUnavailable, "HTTP 503", 0, 1},
-		"references cut":        {[]gitopstest.Fault{{Service: "git-upload-pack", Advertise: true, Cut: 40}}, nil, "", 2, 2},
-		"pack cut":              {[]gitopstest.Fault{{Service: "git-upload-pack", Cut: 60}}, nil, "", 2, 2},
-		"every pack cut":        {[]gitopstest.Fault{{Service: "git-upload-pack", Cut: 60, Times: 99}}, gitops.ErrUnavailable, "cut short", 0, 1},
-		"teapot":                {[]gitopstest.Fault{{Status: 418}}, gitops.ErrProtocol, "HTTP 418", 0, 1},
+		"none":                   {nil, nil, "", 1, 2},
+		"lost race":              {[]gitopstest.Fault{{Service: push, Race: other}}, nil, "", 2, 3},
+		"lost race, thrice":      {[]gitopstest.Fault{{Service: push, Race: other, Times: 3}}, nil, "", 4, 5},
+		"always lost":            {[]gitopstest.Fault{{Service: push, Race: other, Times: 8}}, gitops.ErrConflict, "failed to update ref", 0, 9},
+		"push cut before":        {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
+		"push cut after":         {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropAfter}}, nil, "", 1, 2},
+		"cut before, and raced":  {[]gitopstest.Fault{{Service: push, Race: other, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
+		"protected branch":       {[]gitopstest.Fault{{Service: push, Reject: "protected branch hook declined", Message: "ask ops\x1b[31m"}}, gitops.ErrRejected, "main: protected branch hook declined: ask ops", 0, 1},
+		"branch locked":          {[]gitopstest.Fault{{Service: push, Reject: "failed to update ref", Message: "cannot lock ref 'refs/heads/main'", Times: 3}}, nil, "", 4, 2},
+		"branch locked for good": {[]gitopstest.Fault{{Service: push, Reject: "failed to update ref", Message: "cannot lock ref 'refs/heads/main'", Times: 99}}, gitops.ErrRejected, "cannot lock ref", 0, 1},
+		"branch gone meanwhile":  {[]gitopstest.Fault{{Service: push, Race: func(r *gitopstest.Repository) { r.Reset("main", "") }}}, gitops.ErrNotFound, "points to no branch", 0, -1},
+		"push forbidden":         {[]gitopstest.Fault{{Service: push, Status: 403}}, gitops.ErrDenied, "HTTP 403 for git-receive-pack", 0, 1},
+		"denied":                 {[]gitopstest.Fault{{Status: 401}}, gitops.ErrDenied, "HTTP 401", 0, 1},
+		"away for a moment":      {[]gitopstest.Fault{{Status: 503, Times: 3}}, nil, "", 4, 2},
+		"away":                   {[]gitopstest.Fault{{Status: 503, Times: 99}}, gitops.ErrUnavailable, "HTTP 503", 0, 1},
+		"references cut":         {[]gitopstest.Fault{{Service: "git-upload-pack", Advertise: true, Cut: 40}}, nil, "", 2, 2},
+		"pack cut":               {[]gitopstest.Fault{{Service: "git-upload-pack", Cut: 60}}, nil, "", 2, 2},
+		"every pack cut":         {[]gitopstest.Fault{{Service: "git-upload-pack", Cut: 60, Times: 99}}, gitops.ErrUnavailable, "cut short", 0, 1},
+		"teapot":                 {[]gitopstest.Fault{{Status: 418}}, gitops.ErrProtocol, "HTTP 418", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := gitopstest.NewServer(t, nil)
 			fake := srv.Create("deploy.git", files())
 			srv.Fail(tt.faults...)
-			repo, err := gitops.New(fake.URL(), &gitops.Options{Attempts: 6})
+			repo, err := gitops.New(fake.URL(), &gitops.Options{Attempts: 8})
 			require.NoError(t, err)
 			c, err := repo.Bump(t.Context(), toV2, &gitops.BumpOptions{Paths: []string{"apps/web/*"}})
 			if tt.kind != nil {

@@ -23,7 +23,8 @@ type Target struct {
 
 	// Push commits a Deployment called shop, with the one container image given, to the branch that the
 	// application follows, and returns the commit. Calls come one at a time. A Deployment that is not to be
-	// healthy gets stuck: Progressing, then Degraded within seconds.
+	// healthy gets stuck: Progressing, then Degraded within seconds. The image stands in the manifest as it is
+	// given, so "[" makes one that cannot be read.
 	Push func(ctx context.Context, app, image string, healthy bool) (string, error)
 
 	// Descends reports whether a commit has another among its ancestors.
@@ -54,6 +55,7 @@ func TestConformance(t *testing.T, target *Target) {
 		{"automated sync", s.automated},
 		{"terminate nothing", s.terminate},
 		{"never healthy", s.neverHealthy},
+		{"manifests that cannot be read", s.unreadable},
 		{"many writers", s.manyWriters},
 	} {
 		t.Run(c.name, c.f)
@@ -335,6 +337,21 @@ func (s *suite) neverHealthy(t *testing.T) {
 		return r.Kind == "Deployment" && r.Health == argocd.Degraded && r.Message != ""
 	}) {
 		t.Errorf("the report does not say what is wrong: %+v", e.Report.Resources)
+	}
+}
+
+func (s *suite) unreadable(t *testing.T) {
+	s.mu.Lock()
+	rev, err := s.Push(t.Context(), s.Manual, "[", false)
+	s.mu.Unlock()
+	ok(t, err)
+	_, err = s.Client.SyncAndWait(t.Context(), s.Manual, argocd.Want{Revisions: []string{rev}}, &argocd.WaitOptions{Timeout: patience})
+	is(t, err, argocd.ErrComparison)
+	e, _ := errors.AsType[*argocd.Error](err)
+	if !slices.ContainsFunc(e.Report.Conditions, func(c argocd.Condition) bool {
+		return c.Type == "ComparisonError" && strings.Contains(c.Message, "shop.yaml")
+	}) {
+		t.Errorf("the report does not name the file: %+v", e.Report.Conditions)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/url"
 	"path"
 	"slices"
@@ -406,11 +407,11 @@ func (d *document) indexRun(ctx context.Context, dec *jsontext.Decoder, base int
 }
 
 // oddities are what is wrong with results, counted.
-type oddities [5]int
+type oddities [6]int
 
 var oddityNames = [len(oddities{})]string{
 	"result that is no object", "result without a rule", "result without a message",
-	"member of a result repeated", "member of a result with a value that means nothing",
+	"member of a result repeated", "member of a result with a value that means nothing", "line or column that is no place",
 }
 
 // inspect counts what is odd about a result. It is read as far as it makes sense all the same.
@@ -444,6 +445,7 @@ func (run *sarifRun) inspect(v []byte) {
 		case "locations":
 			bit = 1 << 5
 			ok = value[0] == '['
+			run.inspectRegion(value)
 		case "kind":
 			bit = 1 << 6
 			ok = value[0] == '"'
@@ -467,6 +469,19 @@ func (run *sarifRun) inspect(v []byte) {
 	}
 	if !message {
 		run.odd[2]++
+	}
+}
+
+// inspectRegion looks at the numbers of the first location's region. 0 is what tools write that know no line.
+func (run *sarifRun) inspectRegion(locations []byte) {
+	physical := rawjson.Member(rawjson.First(locations), "physicalLocation")
+	for name, value := range rawjson.Members(rawjson.Member(physical, "region")) {
+		switch string(name) {
+		case "startLine", "startColumn", "endLine", "endColumn":
+			if n, ok := rawjson.Int(value); !rawjson.Null(value) && (!ok || n < 0 || n > math.MaxInt32) {
+				run.odd[5]++
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -259,7 +260,10 @@ func (run *sarifRun) physical(v []byte, l *Location, n *normalizer) {
 
 func positive(v []byte) int {
 	n, _ := rawjson.Int(v)
-	return max(n, 0)
+	if n < 0 || n > math.MaxInt32 {
+		return 0
+	}
+	return n
 }
 
 func (run *sarifRun) artifactPath(v []byte, n *normalizer) string {

@@ -239,6 +239,22 @@ func TestReadSARIF_odd(t *testing.T) {
 	write(t, r)
 }
 
+// A line that no file has is not known, and counted.
+func TestReadSARIF_oddRegion(t *testing.T) {
+	region := func(numbers string) string {
+		return `{"ruleId":"r","message":{"text":"m"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.go"},"region":{` + numbers + `}}}]}`
+	}
+	r := read(t, log(run("a",
+		region(`"startLine":1e99,"endLine":-5`), region(`"startLine":7,"startColumn":"8"`), region(`"startLine":99999999999,"endLine":1.5`),
+		region(`"startLine":7.0,"startColumn":0,"endLine":null`), region(`"startLine":3,"endLine":4`))), nil)
+	assert.Equal(t, []report.Unplaced{{Tool: "a", Reason: "line or column that is no place", Count: 5}}, r.Unplaced)
+	var lines [][2]int
+	for _, f := range r.Findings {
+		lines = append(lines, [2]int{f.Location.StartLine, f.Location.EndLine})
+	}
+	assert.Equal(t, [][2]int{{0, 0}, {7, 7}, {0, 0}, {7, 7}, {3, 4}}, lines)
+}
+
 func TestReadSARIF_failedRun(t *testing.T) {
 	r := read(t, log(`{"tool":{"driver":{"name":"x"}},"invocations":[{"executionSuccessful":false,"exitCodeDescription":"out of memory"}],"results":[]}`), nil)
 	assert.Equal(t, report.StatusFailed, r.Runs[0].Status)

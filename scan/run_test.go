@@ -204,8 +204,8 @@ func TestError(t *testing.T) {
 	require.ErrorIs(t, err, cause)
 	require.ErrorIs(t, err, scan.ErrBroken)
 
-	err = &scan.Error{Op: "new", Kind: scan.ErrConfig, Err: errors.Join(errors.New("no URL"), errors.New("no Token\n"))}
-	assert.Equal(t, "scan: new: bad configuration: no URL; no Token", err.Error(), "one line, whatever the causes are")
+	err = &scan.Error{Op: "new", Kind: scan.ErrConfig, Err: errors.Join(errors.New("no URL"), errors.New("no\nToken"))}
+	assert.Equal(t, "scan: new: bad configuration: no URL; no; Token", err.Error(), "one line, whatever the causes are")
 }
 
 // Run adds less than 50 ms to the scanners' own time; the best of many runs, as the machine may be busy.

@@ -3,10 +3,12 @@ package command
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -134,7 +136,8 @@ func (p *Program) Run(ctx context.Context, c Call) (*Output, error) {
 	return out, nil
 }
 
-// passed are the variables a program gets without asking: none of them is a credential.
+// passed are the variables a program gets without asking. None of them is a credential, unless a proxy's address holds
+// one; without it a program behind that proxy could do nothing.
 var passed = []string{
 	"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES",
 	"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -170,11 +173,31 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 		for line := range strings.Lines(v) {
 			// A piece too short to be a secret would only garble the message.
 			if line = strings.TrimSpace(line); len(line) >= 4 {
-				pairs = append(pairs, line, "[redacted]")
+				pairs = append(pairs, line, redacted)
+				pairs = append(pairs, inReports(line)...)
 			}
 		}
 	}
 	return env, strings.NewReplacer(pairs...), nil
+}
+
+const redacted = "[redacted]"
+
+// inReports are the forms, beside its own, that a secret takes in JSON and in addresses.
+func inReports(secret string) (pairs []string) {
+	quoted := func(escapeHTML bool) string {
+		var b strings.Builder
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(escapeHTML)
+		_ = enc.Encode(secret) // a text can always be written
+		return strings.TrimSuffix(strings.TrimPrefix(b.String(), `"`), "\"\n")
+	}
+	for _, form := range []string{quoted(true), quoted(false), url.QueryEscape(secret), url.PathEscape(secret)} {
+		if form != secret {
+			pairs = append(pairs, form, redacted)
+		}
+	}
+	return pairs
 }
 
 type tooLargeError struct {

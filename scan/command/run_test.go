@@ -38,6 +38,8 @@ func TestFind_version(t *testing.T) {
 		says   []string
 	}{
 		"any":           {command.Tool{}, "echo probe version 1.2.3", "1.2.3", nil, nil},
+		"behind a time": {command.Tool{Min: "5.0"}, "echo '22:01:00.410 INFO  SonarScanner CLI 6.2.1.4610'; echo 22:01:00.411 INFO Java 17.0.15", "6.2.1.4610", nil, nil},
+		"behind a name": {command.Tool{}, "echo Version:0.68.2", "0.68.2", nil, nil},
 		"with v":        {command.Tool{Min: "0.9"}, "echo v1.2.3-rc.1+abc", "1.2.3-rc.1+abc", nil, nil},
 		"on stderr":     {command.Tool{}, "echo probe 4.5 >&2", "4.5", nil, nil},
 		"in a line":     {command.Tool{}, "echo 'Version: 0.68.2 (built 2026.01.02)'", "0.68.2", nil, nil},
@@ -163,6 +165,11 @@ func TestRun_secrets(t *testing.T) {
 	_, err = program(t, `echo "bad key $API_KEY" >&2; kill -9 $$`).Run(t.Context(), call)
 	require.ErrorIs(t, err, scan.ErrBroken)
 	assert.NotContains(t, err.Error(), "second-line")
+
+	call.Secrets["API_KEY"] = func(context.Context) (string, error) { return `p"a\ss<w>rd`, nil }
+	out, err = program(t, `printf '%s\n' '{"a":"p\"a\\ss<w>rd","b":"p\"a\\ss\u003cw\u003erd"} https://x/?t=p%22a%5Css%3Cw%3Erd'`).Run(t.Context(), call)
+	require.NoError(t, err)
+	assert.Equal(t, `{"a":"[redacted]","b":"[redacted]"} https://x/?t=[redacted]`+"\n", string(out.Stdout), "as JSON and addresses have it")
 
 	call.Secrets["API_KEY"] = func(context.Context) (string, error) { return "", os.ErrPermission }
 	_, err = program(t, "exit 0").Run(t.Context(), call)

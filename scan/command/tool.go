@@ -90,7 +90,8 @@ func (t Tool) supported() string {
 	}
 }
 
-var versionPattern = regexp.MustCompile(`(?:^|[^0-9.])v?(\d+(?:\.\d+){1,3}(?:[-+][0-9A-Za-z.+-]+)?)`)
+// versionPattern leaves out the seconds of a time of day, which some tools print first.
+var versionPattern = regexp.MustCompile(`(?:^|[^0-9.:]|[^0-9]:)v?(\d+(?:\.\d+){1,3}(?:[-+][0-9A-Za-z.+-]+)?)`)
 
 func findVersion(s string) string {
 	m := versionPattern.FindStringSubmatch(s)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ type client struct {
 	*Scanner
 	token   string
 	version string // of the server
-	major   int
+	release [2]int // its first two numbers
 
 	mu      sync.Mutex
 	expires time.Time // of the token, when the server says
@@ -47,11 +48,32 @@ func (s *Scanner) dial(ctx context.Context) (*client, error) {
 		return nil, err
 	}
 	c.version = strings.TrimSpace(string(b))
-	major, _, _ := strings.Cut(c.version, ".")
-	if c.major, err = strconv.Atoi(major); err != nil || len(c.version) > 40 {
+	if c.release, err = release(c.version); err != nil {
 		return nil, c.fail("api/server/version", scan.ErrOutput, errors.New("the answer is no version: is this the address of a SonarQube server?"))
 	}
 	return c, nil
+}
+
+// release returns the first two numbers of a version.
+func release(version string) (r [2]int, err error) {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 || len(version) > 40 {
+		return r, errors.New("no version")
+	}
+	for i := range r {
+		if r[i], err = strconv.Atoi(parts[i]); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// renamed returns the name of a parameter that got another one in version 10.2.
+func (c *client) renamed(before, since string) string {
+	if slices.Compare(c.release[:], []int{10, 2}) < 0 {
+		return before
+	}
+	return since
 }
 
 func (c *client) fail(path string, kind, err error) error {
@@ -88,8 +110,8 @@ func (c *client) try(ctx context.Context, path string, q url.Values) ([]byte, er
 	}
 	req.Header.Set("Accept", "application/json")
 	switch {
-	case c.major == 0: // the version is told to everybody, and nobody need see the token before it is needed
-	case c.major < 10: // older servers take the token as a user name; SonarQube Cloud calls itself 8
+	case c.release[0] == 0: // the version is told to everybody, and nobody need see the token before it is needed
+	case c.release[0] < 10: // older servers take the token as a user name; SonarQube Cloud calls itself 8
 		req.SetBasicAuth(c.token, "")
 	default:
 		req.Header.Set("Authorization", "Bearer "+c.token)

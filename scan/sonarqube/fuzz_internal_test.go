@@ -58,7 +58,7 @@ func FuzzFindings(f *testing.F) {
 			Token: func(context.Context) (string, error) { return "t", nil },
 		})
 		require.NoError(t, err)
-		c := &client{Scanner: s, token: "t", major: 25}
+		c := &client{Scanner: s, token: "t", release: [2]int{25, 11}}
 		r, err := c.findings(t.Context(), scan.Target{Kind: scan.Dir, Path: "."})
 		if err != nil {
 			_, ok := err.(*scan.Error) //nolint:errorlint // it is to be one, not to hold one

@@ -112,7 +112,7 @@ func sorted(m map[string]json.RawMessage) []json.RawMessage {
 const issueSearch = "api/issues/search"
 
 func (c *client) issues(ctx context.Context, col *collection) error {
-	q := c.query("resolved", "false", "additionalFields", "rules", c.componentsParam(), c.o.ProjectKey)
+	q := c.query("resolved", "false", "additionalFields", "rules", c.renamed("componentKeys", "components"), c.o.ProjectKey)
 	if c.o.NewCodeOnly {
 		q.Set("inNewCodePeriod", "true")
 	}
@@ -125,13 +125,6 @@ func (c *client) issues(ctx context.Context, col *collection) error {
 		return c.fail(issueSearch, scan.ErrOutput, fmt.Errorf("the server counts %d issues, and handed out %d", want, len(col.issues)))
 	}
 	return nil
-}
-
-func (c *client) componentsParam() string {
-	if c.major >= 10 {
-		return "components"
-	}
-	return "componentKeys"
 }
 
 // slice collects all issues that q selects and returns how many there are. When they are too many for one
@@ -172,7 +165,7 @@ func (c *client) slice(ctx context.Context, col *collection, q url.Values, dims 
 
 // sliceByFile cuts by files, listed by the server.
 func (c *client) sliceByFile(ctx context.Context, col *collection, q url.Values) (int, error) {
-	param := c.componentsParam()
+	param := c.renamed("componentKeys", "components")
 	if q.Get(param) != c.o.ProjectKey {
 		return 0, c.fail(issueSearch, scan.ErrTooLarge, fmt.Errorf("%d or more issues in one file by one rule", searchCap))
 	}
@@ -267,7 +260,7 @@ func (c *client) pages(ctx context.Context, col *collection, q url.Values, first
 func (c *client) hotspots(ctx context.Context, col *collection) error {
 	const path = "api/hotspots/search"
 	for p := 1; ; p++ {
-		q := c.query("projectKey", c.o.ProjectKey, "status", "TO_REVIEW", "ps", strconv.Itoa(pageSize), "p", strconv.Itoa(p))
+		q := c.query(c.renamed("projectKey", "project"), c.o.ProjectKey, "status", "TO_REVIEW", "ps", strconv.Itoa(pageSize), "p", strconv.Itoa(p))
 		if c.o.NewCodeOnly {
 			q.Set("inNewCodePeriod", "true")
 		}

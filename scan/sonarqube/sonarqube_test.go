@@ -219,13 +219,17 @@ func TestScan_branches(t *testing.T) {
 
 // Servers before version 10 take a token as a user name.
 func TestScan_login(t *testing.T) {
-	for version, want := range map[string]string{"9.9.8.100196": "basic", "25.11.0.114957": "bearer", "8.0.0.56719": "basic"} {
+	for version, want := range map[string]string{"9.9.8.100196": "basic", "10.1.0.73491": "bearer", "25.11.0.114957": "bearer", "8.0.0.56719": "basic"} {
 		srv := sonarqubetest.NewServer(t, &sonarqubetest.Options{Version: version})
 		res, err := scanner(t, srv, sonarqube.Options{}).Scan(t.Context(), analysed(t, srv, sonarqubetest.Analysis{Project: "shop", Report: withTrouble()}))
 		require.NoError(t, err)
 		assert.Equal(t, version, res.Version)
 		assert.Len(t, res.Report.Findings, 4, "two conditions, an issue, a hotspot")
 		for _, r := range srv.Requests() {
+			old := strings.HasPrefix(version, "9.") || strings.HasPrefix(version, "10.1.") || strings.HasPrefix(version, "8.")
+			if r.Path == "/api/hotspots/search" {
+				assert.Equal(t, old, r.Query.Has("projectKey"), "the parameter got another name in 10.2")
+			}
 			if r.Path != "/api/server/version" {
 				assert.Equal(t, want, r.Auth, r.Path)
 			} else {

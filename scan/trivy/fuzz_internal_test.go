@@ -68,14 +68,14 @@ func FuzzBlobPath(f *testing.F) {
 	})
 }
 
-func FuzzNotes(f *testing.F) {
+func FuzzInspect(f *testing.F) {
 	for _, s := range []string{
-		`{"Metadata":{"OS":{"Family":"alpine","Name":"3.10","EOSL":true}},"Results":[{"Packages":[{"Name":"a"}]}]}`, `{"Results":[]}`, `{"Results":[{"Packages":[1]}]}`, `[]`, `{"Metadata":`,
+		`{"SchemaVersion":2,"Metadata":{"OS":{"Family":"alpine","Name":"3.10","EOSL":true}},"Results":[{"Packages":[{"Name":"a"}]}]}`, `{"Results":[]}`, `{"Results":[{"Packages":[1]}]}`, `[]`, `{"Metadata":`,
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n := notes(b); len(n) > 0 {
+		if _, err := inspect(b); err == nil {
 			require.True(t, json.Valid(b))
 		}
 	})

@@ -267,11 +267,15 @@ func (r *run) do(ctx context.Context, res *scan.Result) error {
 		return fail(r.target, command.OutputKind(err), err, out.Stderr)
 	}
 	raw = out.Redact(raw)
+	notes, err := inspect(raw)
+	if err != nil {
+		return fail(r.target, scan.ErrOutput, err, out.Stderr)
+	}
 	rep, err := format.Read(ctx, bytes.NewReader(raw), &report.Options{Root: r.subject.root, MaxBytes: r.s.o.MaxReport})
 	if err != nil {
 		return fail(r.target, command.OutputKind(err), err, out.Stderr)
 	}
-	res.Notes = append(res.Notes, notes(raw)...)
+	res.Notes = append(res.Notes, notes...)
 	r.add(res.Report, rep)
 	for _, f := range r.s.o.SBOM {
 		a, err := r.sbom(ctx, file, f)
@@ -380,12 +384,13 @@ func (r *run) trivy(ctx context.Context, args ...string) (*command.Output, error
 	return r.prog.Run(ctx, c)
 }
 
-// notes says what a reader of the result should know and the findings do not tell: that Trivy recognised no
-// package, so that finding none means nothing, and that the distribution gets no more repairs.
-func notes(raw []byte) []string {
+// inspect makes sure that a report is one of the supported versions: package report/format/trivy also reads those of
+// before, which may be an empty list. And it says what a reader of the result should know and the findings do not tell:
+// that Trivy recognised no package, so that finding none means nothing, and that the distribution gets no more repairs.
+func inspect(raw []byte) (notes []string, err error) {
 	var doc struct {
-		ArtifactType string
-		Metadata     struct {
+		SchemaVersion int
+		Metadata      struct {
 			OS struct {
 				Family, Name string
 				EOSL         bool
@@ -395,19 +400,21 @@ func notes(raw []byte) []string {
 			Packages []struct{}
 		}
 	}
-	if json.Unmarshal(raw, &doc) != nil {
-		return nil
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return nil, fmt.Errorf("the report is no JSON of Trivy's: %w", err)
+	}
+	if doc.SchemaVersion != 2 {
+		return nil, fmt.Errorf("the report is of schema version %d, not 2", doc.SchemaVersion)
 	}
 	packages := 0
 	for _, r := range doc.Results {
 		packages += len(r.Packages)
 	}
-	var notes []string
 	if packages == 0 {
 		notes = append(notes, "Trivy recognised no packages")
 	}
 	if os := doc.Metadata.OS; os.EOSL {
 		notes = append(notes, fmt.Sprintf("%s %s has reached its end of life: no more repairs", os.Family, os.Name))
 	}
-	return notes
+	return notes, nil
 }

@@ -91,12 +91,17 @@ func TestScan_outcomes(t *testing.T) {
 		kind error
 		says string
 	}{
-		"half a report":  {`printf '{"SchemaVersion":2,"Results":[{"Target":' > "$out"`, scan.ErrOutput, "truncated"},
-		"no report":      {"exit 0", scan.ErrOutput, "wrote no report"},
-		"empty report":   {`: > "$out"`, scan.ErrOutput, "empty"},
-		"another format": {write("<html>"), scan.ErrOutput, ""},
-		"last words":     {"echo 'one'; echo 'FATAL no such image' >&2; exit 1", scan.ErrBroken, "no such image"},
-		"killed":         {"kill -9 $$", scan.ErrBroken, "killed"},
+		"half a report":   {`printf '{"SchemaVersion":2,"Results":[{"Target":' > "$out"`, scan.ErrOutput, "unexpected end"},
+		"null":            {write("null"), scan.ErrOutput, "schema version 0"},
+		"an old report":   {write("[]"), scan.ErrOutput, "no JSON of Trivy's"},
+		"another's JSON":  {write(`{"results":[]}`), scan.ErrOutput, "schema version 0"},
+		"warnings first":  {write("WARN old database\n" + jsonClean), scan.ErrOutput, ""},
+		"full and killed": {write(jsonClean) + "\nkill -9 $$", scan.ErrBroken, "killed"},
+		"no report":       {"exit 0", scan.ErrOutput, "wrote no report"},
+		"empty report":    {`: > "$out"`, scan.ErrOutput, "empty"},
+		"another format":  {write("<html>"), scan.ErrOutput, ""},
+		"last words":      {"echo 'one'; echo 'FATAL no such image' >&2; exit 1", scan.ErrBroken, "no such image"},
+		"killed":          {"kill -9 $$", scan.ErrBroken, "killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := scanner(t, tc.body, trivy.Options{}).Scan(t.Context(), dir(t))

@@ -6,7 +6,7 @@
 // A failed test is [scan.Findings]: the scan did its work, and the answer is no. The same holds for a package
 // that did not build, panicked or ran out of time; it is a failed suite of the report. Where nothing can be
 // said (the runner did not start, wrote no report, or says that tests failed while its reports know of none)
-// the scan is [scan.Failed]; where there was no test at all it is [scan.Skipped].
+// the scan is [scan.Failed]; where no test was run at all it is [scan.Skipped].
 //
 // Tests are the caller's own code and run with the caller's whole environment.
 //
@@ -82,8 +82,11 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 			Err: fmt.Errorf("%s failed, and its report names no failed test", out.tool),
 		}
 	}
-	if counts.Total == 0 {
-		return nil, fail(scan.ErrSkipped, errors.New("there are no tests"))
+	if counts.Total == counts.Skipped {
+		return nil, fail(scan.ErrSkipped, fmt.Errorf("no test was run (%d were skipped)", counts.Skipped))
+	}
+	for _, u := range out.report.Unplaced {
+		out.notes = append(out.notes, fmt.Sprintf("%s: %s (%d)", u.Tool, u.Reason, u.Count))
 	}
 	out.report.Runs = []report.Run{{
 		Tool: out.tool, Version: out.version, Target: t.String(), Status: report.StatusCompleted,

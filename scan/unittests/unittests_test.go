@@ -210,6 +210,7 @@ func TestRunner_command(t *testing.T) {
 		"failed":                    {junitFailed, "1", scan.Findings, nil, ""},
 		"failed and exits with 0":   {junitFailed, "0", scan.Findings, nil, ""},
 		"fails but says all passed": {junit, "1", "", scan.ErrBroken, "names no failed test"},
+		"skipped all":               {`<testsuite name="w"><testcase name="a"><skipped/></testcase></testsuite>`, "0", "", scan.ErrSkipped, "1 were skipped"},
 		"half a report":             {junit[:60], "0", "", scan.ErrOutput, "report.xml"},
 		"an empty report":           {"", "0", "", scan.ErrOutput, "report.xml"},
 		"another format":            {"hello", "0", "", scan.ErrOutput, "report.xml"},

@@ -249,11 +249,7 @@ func (s *Server) issues(w http.ResponseWriter, q url.Values) {
 	if !ok {
 		return
 	}
-	param := "components"
-	if strings.HasPrefix(s.o.Version, "9.") || strings.HasPrefix(s.o.Version, "8.") {
-		param = "componentKeys"
-	}
-	project, files := components(q.Get(param))
+	project, files := components(q.Get(s.renamed("componentKeys", "components")))
 	all := []entry{}
 	// An unknown project, branch or pull request is no error here: it has no issues.
 	if b := s.branches[branchKey{project, q.Get("branch"), q.Get("pullRequest")}]; b != nil {
@@ -293,6 +289,17 @@ func (s *Server) issues(w http.ResponseWriter, q url.Values) {
 	}
 	out["facets"] = counted
 	reply(w, out)
+}
+
+// renamed returns the name of a parameter that got another one in version 10.2. The real server takes both from then on;
+// this one does not, so that a client which is behind is noticed.
+func (s *Server) renamed(before, since string) string {
+	for _, old := range []string{"8.", "9.", "10.0.", "10.1."} {
+		if strings.HasPrefix(s.o.Version, old) {
+			return before
+		}
+	}
+	return since
 }
 
 // components splits a list of component keys: a project, or files of one.
@@ -386,7 +393,7 @@ func (s *Server) hotspots(w http.ResponseWriter, q url.Values) {
 	if !ok {
 		return
 	}
-	project := cmp.Or(q.Get("project"), q.Get("projectKey"))
+	project := cmp.Or(q.Get("project"), q.Get("projectKey")) // the real one takes both, and warns of the older one
 	b := s.branch(w, project, q)
 	if b == nil {
 		return

@@ -160,7 +160,7 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 		return slices.Contains(c.WithoutEnv, name)
 	})
 	env = append(env, c.Env...)
-	var pairs []string
+	var hidden []string
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
 		v, err := c.Secrets[name](ctx)
 		if err != nil {
@@ -173,18 +173,17 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 		for line := range strings.Lines(v) {
 			// A piece too short to be a secret would only garble the message.
 			if line = strings.TrimSpace(line); len(line) >= 4 {
-				pairs = append(pairs, line, redacted)
-				pairs = append(pairs, inReports(line)...)
+				hidden = append(hidden, forms(line)...)
 			}
 		}
 	}
-	return env, strings.NewReplacer(pairs...), nil
+	return env, hider(hidden), nil
 }
 
 const redacted = "[redacted]"
 
-// inReports are the forms, beside its own, that a secret takes in JSON and in addresses.
-func inReports(secret string) (pairs []string) {
+// forms are a secret as it is, and as it stands in JSON and in addresses.
+func forms(secret string) []string {
 	quoted := func(escapeHTML bool) string {
 		var b strings.Builder
 		enc := json.NewEncoder(&b)
@@ -192,12 +191,17 @@ func inReports(secret string) (pairs []string) {
 		_ = enc.Encode(secret) // a text can always be written
 		return strings.TrimSuffix(strings.TrimPrefix(b.String(), `"`), "\"\n")
 	}
-	for _, form := range []string{quoted(true), quoted(false), url.QueryEscape(secret), url.PathEscape(secret)} {
-		if form != secret {
-			pairs = append(pairs, form, redacted)
-		}
+	return []string{secret, quoted(true), quoted(false), url.QueryEscape(secret), url.PathEscape(secret)}
+}
+
+// hider replaces texts, longer ones before those they start with.
+func hider(texts []string) *strings.Replacer {
+	slices.SortStableFunc(texts, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, t := range texts {
+		pairs = append(pairs, t, redacted)
 	}
-	return pairs
+	return strings.NewReplacer(pairs...)
 }
 
 type tooLargeError struct {

@@ -98,11 +98,13 @@ func (c *config) connect(s *standIns) (_ *clients, err error) {
 	if err := c.scanners(cl, s, credential(sonarToken)); err != nil {
 		return nil, usage(err)
 	}
-	if cl.registry, err = image.New(&image.Options{
-		Keychain:          image.Logins{c.registry: image.Password(c.user, credential(registryPassword))},
-		AllowInsecureHTTP: c.insecure,
-	}); err != nil {
-		return nil, usage(err)
+	if c.registry != "" {
+		if cl.registry, err = image.New(&image.Options{
+			Keychain:          image.Logins{c.registry: image.Password(c.user, credential(registryPassword))},
+			AllowInsecureHTTP: c.insecure,
+		}); err != nil {
+			return nil, usage(err)
+		}
 	}
 	if c.git != "" {
 		if cl.repo, err = gitops.New(c.git, &gitops.Options{
@@ -144,8 +146,10 @@ func (c *config) scanners(cl *clients, s *standIns, token func(context.Context) 
 		sonar.Analyze = true
 		sonar.PullRequest, sonar.PullRequestBranch, sonar.PullRequestBase = c.ci.PullRequest, c.ci.PullRequestBranch, c.ci.PullRequestTarget
 	}
-	if cl.quality, err = sonarqube.New(sonar); err != nil {
-		return err
+	if c.sonar != "" {
+		if cl.quality, err = sonarqube.New(sonar); err != nil {
+			return err
+		}
 	}
 	if c.mend != "" {
 		if cl.licences, err = mend.NewReader(); err != nil {

@@ -76,14 +76,22 @@ func (c *config) plan(s *standIns, cl *clients, before []*step) []*step {
 	}
 
 	var steps []*step
-	for _, stage := range stages {
+	now := slices.Index(stages, c.stage) // -1 for all
+	for i, stage := range stages {
 		for _, name := range stepNames[stage] {
 			st := &step{Stage: stage, Name: name, Executed: actual}
-			if i := slices.IndexFunc(before, func(b *step) bool { return b.Name == name && b.Result+string(b.Executed) != "real" }); i >= 0 && !c.wants(stage) {
-				st = before[i]
-			} else if not[name] != "" {
+			switch {
+			case c.stage != "all" && i < now:
+				at := slices.IndexFunc(before, func(s *step) bool { return s.Name == name })
+				if at < 0 {
+					continue // a waybill of a program with other steps
+				}
+				st = before[at]
+			case c.stage != "all" && i > now && name != "mail":
+				st.Executed, st.Reason = notRun, "a later stage"
+			case not[name] != "":
 				st.Executed, st.Reason = notRun, not[name]
-			} else if why[name] != "" {
+			case why[name] != "":
 				st.Executed, st.Reason = standIn, why[name]
 			}
 			steps = append(steps, st)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,13 @@ func TestStages(t *testing.T) {
 		require.NoError(t, err, stage)
 		r := validate(t, p)
 		assert.Equal(t, stage, r.Stage)
+		for _, s := range r.Steps {
+			if later := slices.Index(stages, s.Stage) > i; s.Executed == notRun && s.Name != "mail" {
+				assert.Equal(t, later, s.Reason == "a later stage", s.Name)
+			} else {
+				assert.False(t, later && s.Name != "mail", s.Name)
+			}
+		}
 		if i < len(stages)-1 {
 			assert.Equal(t, passed, r.Outcome)
 			assert.Empty(t, o.smtp.Mails(), "the run goes on")
@@ -153,7 +161,7 @@ func TestDryRun(t *testing.T) {
 
 func TestPullRequest(t *testing.T) {
 	d := inputsOf(t, "cart")
-	p, said := assembleWith(t, func(c *config) { c.ci = ciEnv{System: "github", PullRequest: "12"} }, "-inputs", string(d))
+	p, said := assembleWith(t, func(c *config) { c.ci = ciEnv{System: "github", PullRequest: "12"} }, "-inputs", string(d), "-source", d.source())
 	withoutVulns(p)
 	require.NoError(t, p.run(t.Context()), said)
 	nothingPushed(t, p)
@@ -215,34 +223,42 @@ func TestBaseline(t *testing.T) {
 	assert.Equal(t, passed, validate(t, again).Outcome)
 }
 
-// Services in four languages get through the source stage; Go is not needed for that, and not pretended.
+// polyglot copies the repository of services in six languages.
+func polyglot(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "post")
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.FromSlash("testdata/polyglot"))))
+	return dir
+}
+
+// Services in six languages get through the source stage. Where there is no Go, nothing pretends that there is.
 func TestPolyglot_source(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"src/cartservice/src/Dockerfile": "FROM mcr.example.com/dotnet\n", "src/cartservice/src/Program.cs": "class Program {}\n",
-		"src/emailservice/Dockerfile": "FROM python\n", "src/emailservice/email.py": "print('mail')\n",
-		"src/paymentservice/Dockerfile": "FROM node\n", "src/paymentservice/index.js": "console.log('paid')\n",
-		"src/adservice/Dockerfile": "FROM java\n", "src/adservice/Ad.java": "class Ad {}\n",
-		"src/adservice/build/test-results/TEST-ad.xml": `<testsuite name="ad" tests="1"><testcase name="shows" classname="AdTest"/></testsuite>`,
-	} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		write(t, path, text)
-	}
+	dir := polyglot(t)
 	policy := filepath.Join(t.TempDir(), "policy.json")
-	write(t, policy, `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["gitleaks"], "tests": {"min": 1}}`)
-	p, said := assemble(t, "-source", dir, "-policy", policy, "-reports", "**/TEST-*.xml", "-builder", "buildx", "-stage", "source")
+	write(t, policy, `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["gitleaks", "go test"], "tests": {"min": 1}}`)
+	p, said := assemble(t, "-source", dir, "-policy", policy, "-builder", "buildx", "-stage", "source")
+	withoutVulns(p)
 	require.NoError(t, p.run(t.Context()), said)
 	r := validate(t, p)
-	assert.Equal(t, []string{"adservice", "cartservice", "emailservice", "paymentservice"}, r.Services)
+	assert.Equal(t, []string{"counter", "customs", "inbox", "labels", "ledger", "quotes", "rounds", "scale", "sorter", "tracking", "website"}, r.Services)
+	assert.Equal(t, actual, r.step("tests").Executed, "of the three modules there are")
+
+	for _, name := range []string{"counter", "scale", "tracking"} {
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "src", name)))
+	}
+	write(t, filepath.Join(dir, "TEST-labels.xml"), `<testsuite name="labels" tests="1"><testcase name="prints" classname="Labels"/></testsuite>`)
+	write(t, policy, `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["gitleaks"], "tests": {"min": 1}}`)
+	p, said = assemble(t, "-source", dir, "-policy", policy, "-reports", "TEST-*.xml", "-builder", "buildx", "-stage", "source")
+	require.NoError(t, p.run(t.Context()), said)
+	r = validate(t, p)
 	assert.Equal(t, notRun, r.step("govulncheck").Executed)
-	assert.Equal(t, actual, r.step("tests").Executed)
+	assert.Equal(t, actual, r.step("tests").Executed, "by what ran them")
 
 	c := &config{}
 	require.NoError(t, c.flags(said).Parse([]string{"-source", dir, "-out", filepath.Join(t.TempDir(), "out")}))
 	_, err := c.assemble(t.Context())
 	require.ErrorIs(t, err, errUsage)
-	assert.ErrorContains(t, err, "emailservice is no Go program: -builder buildx or docker builds from its Dockerfile")
+	assert.ErrorContains(t, err, "website: no Go program: -builder buildx or docker builds its image")
 }
 
 func appendTo(t *testing.T, path, text string) {

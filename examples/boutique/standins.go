@@ -38,7 +38,7 @@ type standIns struct {
 	closers   []io.Closer
 }
 
-// startStandIns starts what is missing and fills in where it is.
+// startStandIns starts what the stages need and no flag names, and fills in where it is.
 func startStandIns(ctx context.Context, c *config, in inputs, services []service, work string) (_ *standIns, err error) {
 	s := &standIns{passwords: map[string]any{}}
 	defer func() {
@@ -51,19 +51,19 @@ func startStandIns(ctx context.Context, c *config, in inputs, services []service
 		s.passwords[key] = text
 		return text
 	}
-	if c.registry == "" {
+	if c.registry == "" && c.wants("image") {
 		if s.registry, err = imagetest.Start(&imagetest.Options{User: c.user, Password: password(registryPassword)}); err != nil {
 			return nil, err
 		}
 		s.closers = append(s.closers, s.registry)
 		c.registry = s.registry.Host()
 	}
-	if c.git == "" {
+	if c.git == "" && c.stage == "all" {
 		if err := s.startGitOps(ctx, c, in, services, password, work); err != nil {
 			return nil, err
 		}
 	}
-	if c.sonar == "" {
+	if c.sonar == "" && c.wants("source") {
 		gate, err := readQualityGate(in.qualityGate())
 		if err != nil {
 			return nil, err

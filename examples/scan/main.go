@@ -63,12 +63,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "scan:", err)
+		complain(stderr, err)
 		return exitUsage
 	}
 	s, err := choose(o)
 	if err != nil {
-		fmt.Fprintln(stderr, "scan:", err)
+		complain(stderr, err)
 		return exitUsage
 	}
 	results, _ := scan.Run(ctx, []scan.Job{{Scanner: s, Target: target, Timeout: o.timeout}}, nil)
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if o.out != "" {
 		if err := write(ctx, o.out, res.Report); err != nil {
-			fmt.Fprintln(stderr, "scan:", err)
+			complain(stderr, err)
 			return exitFailed
 		}
 	}
@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Seconds: float64(res.Took.Milliseconds()) / 1000, Status: res.Status, Reason: res.Reason,
 	}
 	if err := json.NewEncoder(stdout).Encode(line); err != nil {
-		fmt.Fprintln(stderr, "scan:", err)
+		complain(stderr, err)
 		return exitFailed
 	}
 	switch res.Status {
@@ -97,6 +97,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return exitDone
+}
+
+// complain prints an error; those of the library name themselves.
+func complain(stderr io.Writer, err error) {
+	fmt.Fprintln(stderr, "scan:", strings.TrimPrefix(err.Error(), "scan: "))
 }
 
 func parse(args []string, stderr io.Writer) (o settings, target scan.Target, err error) {

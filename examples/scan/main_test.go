@@ -23,6 +23,11 @@ func TestRun(t *testing.T) {
 	}
 	write("leaky/a.env", "key "+"AKIA"+"Q3ZL5XWT7MVN2KPB\n")
 	write("clean/a.env", "nothing\n")
+	for _, name := range []string{"-dash/a.env", "two words\nand lines/a.env"} {
+		write(name, "key "+"AKIA"+"Q3ZL5XWT7MVN2KPB\n")
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "empty"), 0o755))
+	require.NoError(t, os.Symlink("leaky", filepath.Join(dir, "link")))
 	write("module/go.mod", "module example.com/m\n\ngo 1.22\n")
 	write("module/m_test.go", "package m\n\nimport \"testing\"\n\nfunc TestM(t *testing.T) { t.Fatal() }\n")
 	write("mend/whitesource/policyRejectionSummary.json", `{"rejectingPolicies":[],"summary":{"totalRejectedLibraries":0}}`)
@@ -48,6 +53,15 @@ func TestRun(t *testing.T) {
 		"dependencies":       {[]string{"-scanner", "govulncheck", "-db", db, "module"}, 0, "clean", 0},
 		"no module":          {[]string{"-scanner", "govulncheck", "-db", db, "clean"}, 1, "skipped", 0},
 		"left by Mend":       {[]string{"-scanner", "mend", "mend"}, 0, "clean", 0},
+		"empty directory":    {[]string{"-scanner", "gitleaks", "empty"}, 1, "skipped", 0},
+		"a link":             {[]string{"-scanner", "gitleaks", "link"}, 0, "findings", 1},
+		"leading dash":       {[]string{"-scanner", "gitleaks", "dir:-dash"}, 0, "findings", 1},
+		"spaces, lines":      {[]string{"-scanner", "gitleaks", "two words\nand lines"}, 0, "findings", 1},
+		"killed":             {[]string{"-scanner", "command", "clean", "--", "sh", "-c", "echo '" + sarif + "'; kill -9 $$"}, 3, "failed", 0},
+		"warnings first":     {[]string{"-scanner", "command", "clean", "--", "sh", "-c", "echo WARN; echo '" + sarif + "'"}, 3, "failed", 0},
+		"no output":          {[]string{"-scanner", "command", "clean", "--", "true"}, 3, "failed", 0},
+		"cut short":          {[]string{"-scanner", "command", "clean", "--", "printf", "%s", sarif[:60]}, 3, "failed", 0},
+		"no tests":           {[]string{"-scanner", "command", "clean", "--", "echo", "<testsuites/>"}, 3, "failed", 0},
 		"any command":        {[]string{"-scanner", "command", "clean", "--", "echo", sarif}, 0, "findings", 1},
 		"no such command":    {[]string{"-scanner", "command", "clean", "--", "no-such-tool"}, 3, "failed", 0},
 		"out of time":        {[]string{"-scanner", "command", "-timeout", "10ms", "clean", "--", "sleep", "60"}, 3, "failed", 0},

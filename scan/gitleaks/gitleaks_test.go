@@ -11,8 +11,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/zricethezav/gitleaks/v8/logging"
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/scan"
@@ -333,6 +335,12 @@ func TestScan_extendAnyNumberOfTimes(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, res.Report.Findings, 1)
 	}
+}
+
+// The engine logs through a variable of its package, to standard error.
+func TestNew_silence(t *testing.T) {
+	scanner(t, nil)
+	assert.Equal(t, zerolog.Disabled, logging.Logger.GetLevel())
 }
 
 func TestScan_manyAtOnce(t *testing.T) {

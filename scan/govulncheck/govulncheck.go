@@ -13,9 +13,9 @@
 //
 // The engine heeds the context when it asks the database, and not while it loads packages and analyses them. When
 // the context ends, Scan ends the go commands the engine has started, with all they started (on Linux; elsewhere
-// they end when they have listed the packages), and returns at once. Where the engine was already analysing, it
-// goes on in the background until it is done with that, which takes seconds, and its result is dropped. Options.Command
-// runs the engine as a process of its own, which ends at once wherever it is.
+// they end when they have listed the packages), and returns, within two seconds. Where the engine was already
+// analysing, it goes on in the background until it is done with that, which takes seconds too, and its result is
+// dropped. Options.Command runs the engine as a process of its own, which ends wherever it is.
 //
 // # Errors
 //

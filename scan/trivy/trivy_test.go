@@ -176,6 +176,25 @@ func TestScan_arguments(t *testing.T) {
 	}
 }
 
+// Whatever a path is called, Trivy gets it as one argument that is no option.
+func TestScan_oddPaths(t *testing.T) {
+	base := t.TempDir()
+	t.Chdir(base)
+	require.NoError(t, os.Mkdir("real", 0o755))
+	require.NoError(t, os.Symlink("real", "link"))
+	for name, want := range map[string]string{"-rf": "-rf", "two words": "two words", "new\nline": "new\nline", "a:b@c": "a:b@c", "link": "real"} {
+		if name != "link" {
+			require.NoError(t, os.Mkdir(name, 0o755))
+		}
+		path, argsFile := fake(t, write(jsonClean))
+		_, err := scanner(t, "", trivy.Options{Path: path}).Scan(t.Context(), scan.Target{Kind: scan.Dir, Path: name})
+		require.NoError(t, err)
+		b, err := os.ReadFile(argsFile)
+		require.NoError(t, err)
+		assert.True(t, strings.HasSuffix(string(b), "\n--\n"+filepath.Join(base, want)+"\n"), "%q: %s", name, b)
+	}
+}
+
 func TestScan_sbom(t *testing.T) {
 	body := `case "$format" in json) ` + write(jsonClean) + "\n;; *) echo \"{\\\"made\\\":\\\"$format\\\"}\" > \"$out\";; esac"
 	res, err := scanner(t, body, trivy.Options{SBOM: []trivy.SBOMFormat{trivy.CycloneDX, trivy.SPDX}}).Scan(t.Context(), dir(t))

@@ -66,16 +66,19 @@ func failed(err error) error {
 
 // writer writes XML by hand, since encoding/xml cannot stream what it does not hold. The first error of the
 // underlying writer stays in the buffer and comes back from Flush.
-type writer struct{ w *bufio.Writer }
+type writer struct {
+	w       *bufio.Writer
+	escaped bytes.Buffer
+}
 
 func (w *writer) raw(s string) { _, _ = w.w.WriteString(s) }
 
 // text escapes s for elements and attributes; characters that XML cannot hold become U+FFFD. The beginning of a
 // command to Azure Pipelines is written as a reference, since reports are shown in logs too.
 func (w *writer) text(s string) {
-	var b bytes.Buffer
-	_ = xml.EscapeText(&b, []byte(s))
-	_, _ = w.w.Write(bytes.ReplaceAll(b.Bytes(), []byte("##"), []byte("#&#35;")))
+	w.escaped.Reset()
+	_ = xml.EscapeText(&w.escaped, []byte(s))
+	_, _ = w.w.Write(bytes.ReplaceAll(w.escaped.Bytes(), []byte("##"), []byte("#&#35;")))
 }
 
 func (w *writer) attr(name, value string) {

@@ -36,10 +36,14 @@ func (p *pipeline) check(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(p.source, ".git")); err == nil {
 		history.Kind = scan.Git
 	}
+	tested := modules
+	if len(p.reports) > 0 { // anywhere in the source
+		tested = []scan.Target{{Kind: scan.Dir, Path: p.source}}
+	}
 	scanning := p.scan(ctx,
 		job{step: "gitleaks", scanner: p.leaks, targets: []scan.Target{history}},
 		job{step: "govulncheck", scanner: p.vulns, targets: modules},
-		job{step: "tests", scanner: p.tests, targets: modules},
+		job{step: "tests", scanner: p.tests, targets: tested},
 	)
 	analysis, err := p.analysis()
 	if err != nil {

@@ -223,44 +223,6 @@ func TestBaseline(t *testing.T) {
 	assert.Equal(t, passed, validate(t, again).Outcome)
 }
 
-// polyglot copies the repository of services in six languages.
-func polyglot(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "post")
-	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.FromSlash("testdata/polyglot"))))
-	return dir
-}
-
-// Services in six languages get through the source stage. Where there is no Go, nothing pretends that there is.
-func TestPolyglot_source(t *testing.T) {
-	dir := polyglot(t)
-	policy := filepath.Join(t.TempDir(), "policy.json")
-	write(t, policy, `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["gitleaks", "go test"], "tests": {"min": 1}}`)
-	p, said := assemble(t, "-source", dir, "-policy", policy, "-builder", "buildx", "-stage", "source")
-	withoutVulns(p)
-	require.NoError(t, p.run(t.Context()), said)
-	r := validate(t, p)
-	assert.Equal(t, []string{"counter", "customs", "inbox", "labels", "ledger", "quotes", "rounds", "scale", "sorter", "tracking", "website"}, r.Services)
-	assert.Equal(t, actual, r.step("tests").Executed, "of the three modules there are")
-
-	for _, name := range []string{"counter", "scale", "tracking"} {
-		require.NoError(t, os.RemoveAll(filepath.Join(dir, "src", name)))
-	}
-	write(t, filepath.Join(dir, "TEST-labels.xml"), `<testsuite name="labels" tests="1"><testcase name="prints" classname="Labels"/></testsuite>`)
-	write(t, policy, `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["gitleaks"], "tests": {"min": 1}}`)
-	p, said = assemble(t, "-source", dir, "-policy", policy, "-reports", "TEST-*.xml", "-builder", "buildx", "-stage", "source")
-	require.NoError(t, p.run(t.Context()), said)
-	r = validate(t, p)
-	assert.Equal(t, notRun, r.step("govulncheck").Executed)
-	assert.Equal(t, actual, r.step("tests").Executed, "by what ran them")
-
-	c := &config{}
-	require.NoError(t, c.flags(said).Parse([]string{"-source", dir, "-out", filepath.Join(t.TempDir(), "out")}))
-	_, err := c.assemble(t.Context())
-	require.ErrorIs(t, err, errUsage)
-	assert.ErrorContains(t, err, "website: no Go program: -builder buildx or docker builds its image")
-}
-
 func appendTo(t *testing.T, path, text string) {
 	t.Helper()
 	write(t, path, read(t, path)+text)

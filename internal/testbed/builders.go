@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 )
 
 // BuildKitd starts a BuildKit daemon of its own and returns its address. It needs root.
@@ -13,6 +14,20 @@ func BuildKitd(tb TB) string {
 	dir := shortDir(tb)
 	address := "unix://" + filepath.Join(dir, "s")
 	startBuildKitd(tb, dir, Listens("unix", filepath.Join(dir, "s")), "--addr", address)
+	return address
+}
+
+// BuildKitdMirror starts one that pulls the images of other registries from a mirror, which speaks plain HTTP.
+func BuildKitdMirror(tb TB, mirror string, registries ...string) string {
+	tb.Helper()
+	dir := shortDir(tb)
+	config := "[registry." + strconv.Quote(mirror) + "]\n  http = true\n"
+	for _, r := range registries {
+		config += "[registry." + strconv.Quote(r) + "]\n  mirrors = [" + strconv.Quote(mirror) + "]\n"
+	}
+	file, address := filepath.Join(dir, "config"), "unix://"+filepath.Join(dir, "s")
+	WriteFile(tb, file, config)
+	startBuildKitd(tb, dir, Listens("unix", filepath.Join(dir, "s")), "--addr", address, "--config", file)
 	return address
 }
 

@@ -68,7 +68,7 @@ type clients struct {
 }
 
 // connect makes the clients. No server is talked to yet.
-func (c *config) connect(s *standIns) (_ *clients, err error) {
+func (c *config) connect(s *standIns, work string) (_ *clients, err error) {
 	cl := &clients{stores: map[string]*vault.Client{}, redactor: secrets.NewRedactor()}
 	defer func() {
 		if err != nil {
@@ -95,7 +95,7 @@ func (c *config) connect(s *standIns) (_ *clients, err error) {
 	}
 	credential := func(key string) func(context.Context) (string, error) { return cl.secrets.Func(c.reference(s, key)) }
 
-	if err := c.scanners(cl, s, credential(sonarToken)); err != nil {
+	if err := c.scanners(cl, s, goEnv(work), credential(sonarToken)); err != nil {
 		return nil, usage(err)
 	}
 	if c.registry != "" {
@@ -126,14 +126,14 @@ func (c *config) connect(s *standIns) (_ *clients, err error) {
 }
 
 // scanners makes the scanners there is something for.
-func (c *config) scanners(cl *clients, s *standIns, token func(context.Context) (string, error)) (err error) {
+func (c *config) scanners(cl *clients, s *standIns, env []string, token func(context.Context) (string, error)) (err error) {
 	if cl.leaks, err = gitleaks.New(nil); err != nil {
 		return err
 	}
-	if cl.vulns, err = govulncheck.New(&govulncheck.Options{DB: c.vulndb}); err != nil {
+	if cl.vulns, err = govulncheck.New(&govulncheck.Options{DB: c.vulndb, Env: env}); err != nil {
 		return err
 	}
-	cl.tests = unittests.NewGo(&unittests.GoOptions{Env: []string{"VAULT_TOKEN=", "VAULT_SECRET_ID="}}) // tests are anybody's code
+	cl.tests = unittests.NewGo(&unittests.GoOptions{Env: append(env, "VAULT_TOKEN=", "VAULT_SECRET_ID=")}) // tests are anybody's code
 	if len(c.reports) > 0 {
 		if cl.tests, err = unittests.NewRunner(&unittests.RunnerOptions{Reports: c.reports}); err != nil {
 			return err
@@ -162,6 +162,9 @@ func (c *config) scanners(cl *clients, s *standIns, token func(context.Context) 
 	}
 	return nil
 }
+
+// goEnv lets the go command work where everything is removed at the end, also when it was cut short.
+func goEnv(work string) []string { return []string{"GOTMPDIR=" + work} }
 
 // reference names a credential: in the Vault, or in the stand-in's when the server it is for is one.
 func (c *config) reference(s *standIns, key string) string {

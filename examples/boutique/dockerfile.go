@@ -125,14 +125,14 @@ func keyValues(s string) (pairs [][2]string, err error) {
 }
 
 // compiler compiles the program in a directory of the source.
-func (p *program) compiler(dir string) image.GoProgram {
-	return image.GoProgram{Dir: dir, Package: ".", Path: p.path}
+func (p *program) compiler(dir, work string) image.GoProgram {
+	return image.GoProgram{Dir: dir, Package: ".", Path: p.path, Env: goEnv(work)}
 }
 
 // buildContext makes a directory from which a builder builds the Dockerfile: it and the compiled program, for
 // linux on this machine's architecture.
-func (p *program) buildContext(ctx context.Context, dir string) (context string, err error) {
-	if context, err = os.MkdirTemp("", "boutique-context-"); err != nil {
+func (p *program) buildContext(ctx context.Context, dir, work string) (context string, err error) {
+	if context, err = os.MkdirTemp(work, "context-"); err != nil {
 		return "", err
 	}
 	defer func() {
@@ -147,12 +147,12 @@ func (p *program) buildContext(ctx context.Context, dir string) (context string,
 	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), dockerfile, 0o644); err != nil {
 		return "", err
 	}
-	temp, err := os.MkdirTemp("", "boutique-program-")
+	temp, err := os.MkdirTemp(work, "program-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(temp)
-	for f, err := range p.compiler(dir).Files(ctx, image.Target{Platform: "linux/" + runtime.GOARCH, TempDir: temp}) {
+	for f, err := range p.compiler(dir, work).Files(ctx, image.Target{Platform: "linux/" + runtime.GOARCH, TempDir: temp}) {
 		if err != nil {
 			return "", err
 		}

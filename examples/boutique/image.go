@@ -90,13 +90,13 @@ func (p *pipeline) buildOne(ctx context.Context, s service, dir string) (*image.
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 		spec := program.spec
-		spec.Layers = []image.Source{program.compiler(source)}
+		spec.Layers = []image.Source{program.compiler(source, p.work)}
 		spec.Revision, spec.Version = p.record.Commit, p.record.Build
 		return image.Build(ctx, spec, dir, nil)
 	}
 	if err == nil {
 		if _, missing := os.Stat(filepath.Join(source, program.file)); missing != nil {
-			if source, err = program.buildContext(ctx, source); err != nil {
+			if source, err = program.buildContext(ctx, source, p.work); err != nil {
 				return nil, err
 			}
 			defer os.RemoveAll(source)

@@ -138,8 +138,11 @@ func (s *step) cells() []string {
 		seconds = fmt.Sprintf("%.2f", s.Seconds)
 	}
 	what := s.Detail
-	if s.Reason != "" {
-		what = strings.TrimPrefix(what+" ("+s.Reason+")", " ")
+	switch {
+	case what == "":
+		what = s.Reason
+	case s.Reason != "":
+		what += " (" + s.Reason + ")"
 	}
 	return []string{s.Stage, s.Name, string(s.Executed), s.Result, seconds, what}
 }

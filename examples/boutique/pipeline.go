@@ -119,7 +119,7 @@ type ongoing struct {
 }
 
 // do does one step: it shows, times and traces it and writes down how it ended. A step that the plan leaves out
-// is not done. parts is how often the step will count.
+// is not done. parts is how often the step will count, 0 when it does not.
 func (p *pipeline) do(ctx context.Context, name string, parts int, f func(context.Context, ongoing) error) error {
 	s := p.record.step(name)
 	st := ongoing{s, p.show.Start(s.Stage, name, parts)}
@@ -215,9 +215,12 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 		st.Executed, st.Reason = notRun, skipped
 		return nil, nil
 	}
-	sum, summing := report.Summarize(ctx, report.Join(found...))
+	if err != nil {
+		return found, err
+	}
+	sum, err := report.Summarize(ctx, report.Join(found...))
 	st.Detail = findings(sum)
-	return found, errors.Join(err, summing)
+	return found, err
 }
 
 // gate judges everything found so far. broken is what went wrong in finding it, which no policy forgives.

@@ -66,7 +66,7 @@ func (c *config) assemble(ctx context.Context) (_ *pipeline, err error) {
 	if p.standIns, err = startStandIns(ctx, c, in, p.services, p.work); err != nil {
 		return nil, err
 	}
-	if p.clients, err = c.connect(p.standIns); err != nil {
+	if p.clients, err = c.connect(p.standIns, p.work); err != nil {
 		return nil, err
 	}
 	if p.standIns.cluster != nil {

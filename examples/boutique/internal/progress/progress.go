@@ -67,7 +67,7 @@ func (p *Progress) Start(group, name string, parts int) *Step {
 		return s
 	}
 	var fill mpb.BarFillerBuilder = mpb.BarStyle()
-	if parts <= 0 {
+	if parts <= 1 { // one part is there or not
 		fill = mpb.SpinnerStyle()
 	}
 	s.bar = p.bars.New(int64(parts), fill,

@@ -2,10 +2,11 @@ package testbed
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"strings"
 )
 
 // BuildKitd starts a BuildKit daemon of its own and returns its address. It needs root.
@@ -21,12 +22,13 @@ func BuildKitd(tb TB) string {
 func BuildKitdMirror(tb TB, mirror string, registries ...string) string {
 	tb.Helper()
 	dir := shortDir(tb)
-	config := "[registry." + strconv.Quote(mirror) + "]\n  http = true\n"
+	var config strings.Builder
+	fmt.Fprintf(&config, "[registry.%q]\n  http = true\n", mirror)
 	for _, r := range registries {
-		config += "[registry." + strconv.Quote(r) + "]\n  mirrors = [" + strconv.Quote(mirror) + "]\n"
+		fmt.Fprintf(&config, "[registry.%q]\n  mirrors = [%q]\n", r, mirror)
 	}
 	file, address := filepath.Join(dir, "config"), "unix://"+filepath.Join(dir, "s")
-	WriteFile(tb, file, config)
+	WriteFile(tb, file, config.String())
 	startBuildKitd(tb, dir, Listens("unix", filepath.Join(dir, "s")), "--addr", address, "--config", file)
 	return address
 }

@@ -28,8 +28,9 @@
 //
 // Parsing is what takes time, so only documents in which one of the images can stand are parsed: those that hold
 // each part of its repository as a word, however it is spelled. One image in one of 2,000 documents is set at
-// 330 MB/s, one in all of them at 6 MB/s. With [Options.ParseAll] everything is parsed, at 7 MB/s. Decoding and
-// encoding with a YAML library, which keeps no byte, does 1.7 MB/s (BenchmarkSet).
+// 480 MB/s; one in all of them, each of which is parsed before and after, at 3.0 MB/s. With [Options.ParseAll] the
+// one takes 5.3 MB/s. Decoding and encoding with a YAML library, which keeps no byte, does 3.6 MB/s (BenchmarkSet,
+// the best of six in one run, two cores busy with other work).
 //
 // # Errors
 //

@@ -85,7 +85,7 @@ func (r *reality) run(dir, name string, args ...string) string {
 func (r *reality) deployRepository(app, dir, repository string) (url string) {
 	r.t.Helper()
 	url = r.git.Init(app + ".git")
-	clone := filepath.Join(r.work, app)
+	clone := filepath.Join(r.work, "clone-"+app)
 	r.run(r.work, "git", "clone", "-q", url, clone)
 	require.NoError(r.t, os.CopyFS(clone, os.DirFS(dir)))
 	require.NoError(r.t, filepath.WalkDir(clone, func(path string, d os.DirEntry, err error) error {

@@ -115,7 +115,7 @@ func (p *pipeline) handedOver(ctx context.Context) error {
 		p.sources = append(p.sources, r)
 	}
 	if len(p.sources) > 0 {
-		return p.judge(ctx)
+		return p.judge(ctx, p.stage == "image")
 	}
 	return nil
 }

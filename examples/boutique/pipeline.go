@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/waybill-dev/waybill/examples/boutique/internal/telemetry"
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/scan"
+	"github.com/waybill-dev/waybill/scan/trivy"
 )
 
 // stages are the parts of a run, each of which may be a process on an agent of its own.
@@ -226,7 +228,7 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 // gate judges everything found so far. broken is what went wrong in finding it, which no policy forgives.
 func (p *pipeline) gate(ctx context.Context, name string, broken error) error {
 	return p.do(ctx, name, 0, func(ctx context.Context, st ongoing) error {
-		if err := p.judge(ctx); err != nil {
+		if err := p.judge(ctx, name == "source-gate"); err != nil {
 			return errors.Join(broken, err)
 		}
 		if p.verdict.Pass && broken == nil {
@@ -241,8 +243,9 @@ func (p *pipeline) gate(ctx context.Context, name string, broken error) error {
 	})
 }
 
-// judge joins what was found, compares it with the baseline, and asks the policy.
-func (p *pipeline) judge(ctx context.Context) (err error) {
+// judge joins what was found, compares it with the baseline, and asks the policy. While there are no images yet,
+// nothing is required of what scans them.
+func (p *pipeline) judge(ctx context.Context, sourceOnly bool) (err error) {
 	if p.report, err = report.Dedupe(ctx, report.Join(p.sources...)); err != nil {
 		return err
 	}
@@ -256,7 +259,11 @@ func (p *pipeline) judge(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.verdict, err = p.policy.Gate(ctx, p.report); err != nil {
+	policy := p.policy.Policy
+	if sourceOnly {
+		policy.RequireTools = slices.DeleteFunc(slices.Clone(policy.RequireTools), func(tool string) bool { return strings.EqualFold(tool, trivy.Name) })
+	}
+	if p.verdict, err = policy.Gate(ctx, p.report); err != nil {
 		return err
 	}
 	for _, s := range p.record.Steps {

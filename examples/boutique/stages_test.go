@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,6 +181,31 @@ func TestRequire(t *testing.T) {
 	assert.ErrorContains(t, err, "push has to be real, and is stand-in")
 	assert.NotContains(t, err.Error(), "gitleaks")
 	nothingPushed(t, p)
+}
+
+// A policy that wants images scanned is met when there are some: not by the source gate, and not without Trivy.
+func TestRequireTools_trivy(t *testing.T) {
+	t.Setenv("PATH", onlyGoAndGit(t))
+	d := inputsOf(t, "cart")
+	write(t, d.policy(), `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["trivy"]}`)
+	p, said := assemble(t, "-inputs", string(d))
+	withoutVulns(p)
+	err := p.run(t.Context())
+	require.ErrorIs(t, err, errStopped, said)
+	assert.ErrorContains(t, err, "stopped by the image gate: requireTools: trivy did not run")
+	nothingPushed(t, p)
+}
+
+// onlyGoAndGit is a PATH on which there is nothing else.
+func onlyGoAndGit(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"go", "git"} {
+		path, err := exec.LookPath(name)
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(path, filepath.Join(dir, name)))
+	}
+	return dir
 }
 
 // interrupting is a scanner during which people lose patience.

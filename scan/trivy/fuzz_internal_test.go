@@ -75,7 +75,7 @@ func FuzzInspect(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := inspect(b); err == nil {
+		if _, _, err := inspect(b); err == nil {
 			require.True(t, json.Valid(b))
 		}
 	})

@@ -167,6 +167,35 @@ func TestIntegration(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotContains(t, string(b), "Q3ZL5XWT7MVN2KPB")
 	})
+	// Trivy is silent about what it cannot read; it must not become "clean".
+	t.Run("broken input", func(t *testing.T) {
+		broken := filepath.Join(t.TempDir(), "broken")
+		lp, err := layout.Write(broken, empty.Index)
+		require.NoError(t, err)
+		require.NoError(t, lp.AppendImage(img))
+		blobs, err := filepath.Glob(filepath.Join(broken, "blobs/sha256/*"))
+		require.NoError(t, err)
+		require.Len(t, blobs, 3)
+		for _, blob := range blobs {
+			b, err := os.ReadFile(blob)
+			require.NoError(t, err)
+			require.NoError(t, os.Chmod(blob, 0o600))
+			require.NoError(t, os.WriteFile(blob, b[:len(b)/2], 0o600))
+			_, err = offline(trivy.Options{}).Scan(t.Context(), scan.Target{Kind: scan.Layout, Path: broken})
+			require.ErrorIs(t, err, scan.ErrBroken)
+			require.NoError(t, os.WriteFile(blob, b, 0o600))
+		}
+		lock := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(lock, "package-lock.json"), []byte(`{"lockfileVersion": 3, "packages":`), 0o600))
+		_, err = offline(trivy.Options{}).Scan(t.Context(), scan.Target{Kind: scan.Dir, Path: lock})
+		require.ErrorIs(t, err, scan.ErrSkipped)
+		text := filepath.Join(lock, "text.tar")
+		require.NoError(t, os.WriteFile(text, []byte("hello"), 0o600))
+		for _, k := range []scan.Kind{scan.Archive, scan.SBOM} {
+			_, err = offline(trivy.Options{}).Scan(t.Context(), scan.Target{Kind: k, Path: text})
+			require.ErrorIs(t, err, scan.ErrBroken)
+		}
+	})
 	t.Run("bills of materials", func(t *testing.T) {
 		res, err := offline(trivy.Options{SBOM: []trivy.SBOMFormat{trivy.CycloneDX, trivy.SPDX}}).Scan(t.Context(), web)
 		require.NoError(t, err)

@@ -11,10 +11,13 @@
 // layers is not shared, so that scans can run side by side. With Options.Offline it asks nobody: the database
 // must be in the cache directory.
 //
+// Trivy leaves out a lock file that it cannot read, without a word, and finds nothing wrong with a directory that has
+// none. Where it is asked about packages alone and recognised not a single one, the scan is [scan.Skipped].
+//
 // # Errors
 //
 // Errors are [*scan.Error] with [scan.ErrConfig], [scan.ErrTarget] (no such path, a layout without an image),
-// [scan.ErrSkipped] (staged content, ranges), [scan.ErrToolMissing], [scan.ErrToolVersion], [scan.ErrBroken]
+// [scan.ErrSkipped] (staged content, ranges, no package recognised), [scan.ErrToolMissing], [scan.ErrToolVersion], [scan.ErrBroken]
 // (Trivy failed: no database, no such image; its last words are in the error), [scan.ErrOutput] and
 // [scan.ErrTooLarge].
 package trivy
@@ -166,17 +169,27 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	}
 
 	res := &scan.Result{Scanner: Name, Version: prog.Version, Target: t, Report: &report.Report{}}
+	packages := 0
 	for i, sub := range subjects {
 		r := run{s: s, prog: prog, target: t, dir: tmp, subject: sub, suffix: suffix(i, len(subjects))}
 		if err := r.do(ctx, res); err != nil {
 			return nil, err
 		}
+		packages += r.packages
+	}
+	if packages == 0 && s.packagesOnly() {
+		return nil, fail(t, scan.ErrSkipped, errors.New("Trivy recognised no packages"), "") //nolint:revive,staticcheck // a name
 	}
 	res.Status, res.Took = scan.StatusOf(res.Report), time.Since(start)
 	if res.Status == scan.Failed {
 		return res, fail(t, scan.ErrBroken, errors.New("the report says that the scan did not complete"), "")
 	}
 	return res, nil
+}
+
+// packagesOnly reports whether all that is looked for are properties of packages.
+func (s *Scanner) packagesOnly() bool {
+	return !slices.Contains(s.o.Checks, Misconfigurations) && !slices.Contains(s.o.Checks, Secrets)
 }
 
 // suffix tells the artifacts of several images apart.
@@ -251,6 +264,8 @@ type run struct {
 	dir     string // temporary
 	subject subject
 	suffix  string
+
+	packages int // recognised by Trivy
 }
 
 func (r *run) do(ctx context.Context, res *scan.Result) error {
@@ -267,8 +282,8 @@ func (r *run) do(ctx context.Context, res *scan.Result) error {
 		return fail(r.target, command.OutputKind(err), err, out.Stderr)
 	}
 	raw = out.Redact(raw)
-	notes, err := inspect(raw)
-	if err != nil {
+	var notes []string
+	if r.packages, notes, err = inspect(raw); err != nil {
 		return fail(r.target, scan.ErrOutput, err, out.Stderr)
 	}
 	rep, err := format.Read(ctx, bytes.NewReader(raw), &report.Options{Root: r.subject.root, MaxBytes: r.s.o.MaxReport})
@@ -387,7 +402,7 @@ func (r *run) trivy(ctx context.Context, args ...string) (*command.Output, error
 // inspect makes sure that a report is one of the supported versions: package report/format/trivy also reads those of
 // before, which may be an empty list. And it says what a reader of the result should know and the findings do not tell:
 // that Trivy recognised no package, so that finding none means nothing, and that the distribution gets no more repairs.
-func inspect(raw []byte) (notes []string, err error) {
+func inspect(raw []byte) (packages int, notes []string, err error) {
 	var doc struct {
 		SchemaVersion int
 		Metadata      struct {
@@ -401,12 +416,11 @@ func inspect(raw []byte) (notes []string, err error) {
 		}
 	}
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, fmt.Errorf("the report is no JSON of Trivy's: %w", err)
+		return 0, nil, fmt.Errorf("the report is no JSON of Trivy's: %w", err)
 	}
 	if doc.SchemaVersion != 2 {
-		return nil, fmt.Errorf("the report is of schema version %d, not 2", doc.SchemaVersion)
+		return 0, nil, fmt.Errorf("the report is of schema version %d, not 2", doc.SchemaVersion)
 	}
-	packages := 0
 	for _, r := range doc.Results {
 		packages += len(r.Packages)
 	}
@@ -416,5 +430,5 @@ func inspect(raw []byte) (notes []string, err error) {
 	if os := doc.Metadata.OS; os.EOSL {
 		notes = append(notes, fmt.Sprintf("%s %s has reached its end of life: no more repairs", os.Family, os.Name))
 	}
-	return notes, nil
+	return packages, notes, nil
 }

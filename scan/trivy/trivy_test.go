@@ -118,8 +118,12 @@ func TestScan_notes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"alpine 3.10 has reached its end of life: no more repairs"}, res.Notes)
 
-	res, err = scanner(t, write(`{"SchemaVersion":2,"ArtifactName":"x","Results":[]}`), trivy.Options{}).Scan(t.Context(), dir(t))
+	const nothing = `{"SchemaVersion":2,"ArtifactName":"x","Results":[]}`
+	_, err = scanner(t, write(nothing), trivy.Options{}).Scan(t.Context(), dir(t))
+	require.ErrorIs(t, err, scan.ErrSkipped, "no vulnerable package in nothing is no news")
+	res, err = scanner(t, write(nothing), trivy.Options{Checks: []trivy.Check{trivy.Vulnerabilities, trivy.Secrets}}).Scan(t.Context(), dir(t))
 	require.NoError(t, err)
+	assert.Equal(t, scan.Clean, res.Status, "there may have been files to look for secrets in")
 	assert.Equal(t, []string{"Trivy recognised no packages"}, res.Notes)
 }
 

@@ -17,6 +17,7 @@ const (
 	patience       = 10 * time.Second // with a server that has not answered yet
 	terminateAgain = 2 * time.Second  // the operation takes a moment to end
 	maxSyncs       = 10               // operations that one wait starts
+	maxFailed      = 3                // of them, that meet manifests that cannot be read
 )
 
 // verdict is what to do about the present state: be done, fail, or wait, perhaps asking for something.
@@ -40,7 +41,7 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 	if w.gone {
 		return verdict{why: "certainty that the application was deleted", ask: get}
 	}
-	if a == nil || len(w.want.Revisions) == 0 && w.refreshedAt.IsZero() {
+	if a == nil || len(w.want.Revisions) == 0 && !w.refreshed {
 		return w.askRefresh(now, "the first answer")
 	}
 	if a.Metadata.DeletionTimestamp != nil {
@@ -64,8 +65,8 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 	}
 
 	c := a.condition("ComparisonError")
-	if c != nil && !w.refreshedAt.IsZero() && unreadable(c.Message) {
-		return w.unreadable(now, c.Message)
+	if c != nil && w.refreshed && unreadable(c.Message) {
+		return w.unreadable(a, now, c.Message)
 	}
 	w.unreadableSince = time.Time{}
 	compared, applied := a.Revisions(), []string(nil)
@@ -88,7 +89,7 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 	}
 	switch {
 	case running == nil && (!seen || a.Status.Sync.Status != OutOfSync):
-		w.liveAt, w.autoSince, w.outSince = time.Time{}, time.Time{}, time.Time{}
+		w.liveAt, w.autoSince = time.Time{}, time.Time{}
 		return w.askRefresh(now, w.unseen(a))
 	case running == nil:
 		w.liveAt = time.Time{}
@@ -96,7 +97,6 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 	case !w.trusted:
 		return w.askRefresh(now, "a comparison from after the end of the operation")
 	}
-	w.outSince = time.Time{}
 	if w.liveAt.IsZero() {
 		w.liveAt = now
 	}
@@ -111,6 +111,13 @@ func (w *waiter) followed(a *Application, state *OperationState, now time.Time) 
 		switch {
 		case state.Phase != Failed && state.Phase != Errored:
 			w.terminatedSince = time.Time{}
+		case w.act && unreadable(state.Message) && w.failed < maxFailed:
+			// Perhaps those of a newer commit, which the target is at by now. The comparison tells.
+			if !w.trusted {
+				return w.askRefresh(now, "manifests that can be read: "+cut(state.Message)), true
+			}
+			w.following = ""
+			w.failed++
 		case !strings.Contains(state.Message, "Operation terminated") || a.Operation != nil:
 			return fail(ErrSyncFailed, "%s: %s", state.Phase, cut(state.Message)), true
 		default: // by somebody who may be about to sync something newer
@@ -133,7 +140,7 @@ func (w *waiter) followed(a *Application, state *OperationState, now time.Time) 
 }
 
 func (w *waiter) inProgress(ctx context.Context, a *Application) verdict {
-	w.autoSince, w.outSince, w.degradedSince, w.liveAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.autoSince, w.degradedSince, w.liveAt = time.Time{}, time.Time{}, time.Time{}
 	w.refreshAsks = 0
 	state := a.Status.OperationState
 	ours := w.following != "" && a.hasOperation(w.following)
@@ -163,16 +170,25 @@ func (w *waiter) unseen(a *Application) string {
 	return why
 }
 
-// unreadable gives a commit that mends the manifests, or that the server has not seen yet, a moment. A refresh
-// from after it has to say the same.
-func (w *waiter) unreadable(now time.Time, message string) verdict {
+// unreadable gives a commit that mends the manifests, or that the server has not seen yet, a moment: two
+// comparisons that far apart have to say the same.
+func (w *waiter) unreadable(a *Application, now time.Time, message string) verdict {
+	compared := comparedAt(a)
 	if w.unreadableSince.IsZero() {
-		w.unreadableSince = now
+		w.unreadableSince = compared
 	}
-	if w.refreshedAt.Sub(w.unreadableSince) >= settle {
+	if compared.Sub(w.unreadableSince) >= settle {
 		return fail(ErrComparison, "for %s: %s", settle, cut(message))
 	}
 	return w.askRefresh(now, "manifests that can be read: "+cut(message))
+}
+
+// comparedAt is the server's time of the comparison, zero when there was none.
+func comparedAt(a *Application) time.Time {
+	if a.Status.ReconciledAt == nil {
+		return time.Time{}
+	}
+	return *a.Status.ReconciledAt
 }
 
 // unreadable reports whether a ComparisonError is about what the repository holds, which stays so until
@@ -191,23 +207,19 @@ func (w *waiter) outOfSync(a *Application, now time.Time) verdict {
 	state := a.Status.OperationState
 	tried := state != nil && state.whole() && (slices.Equal(state.revisions(), a.Revisions()) || slices.Equal(state.Operation.revisions(), a.Revisions()))
 	ours := w.following != "" && state != nil && state.Operation.ID() == w.following
-	if tried && state.Phase == Succeeded {
+	if tried && state.Phase == Succeeded && state.FinishedAt != nil {
 		if !w.trusted { // Succeeded comes before Synced
 			return w.askRefresh(now, "a comparison from after the end of the operation")
 		}
-		if ours {
-			if w.outSince.IsZero() {
-				w.outSince = now
-			}
+		if ours { // by the server's own times: an answer that is late, or old, proves nothing
 			resources, onlyPruning := differing(a)
-			deadline := w.outSince.Add(settle)
-			switch {
-			case onlyPruning:
+			switch since := comparedAt(a).Sub(*state.FinishedAt); {
+			case onlyPruning && since > 0:
 				return fail(ErrOutOfSync, "the sync succeeded, and these are not in the repository any more and were not pruned: %s", resources)
-			case !now.Before(deadline):
-				return fail(ErrOutOfSync, "the sync succeeded %s ago, and these still differ: %s", settle, resources)
+			case since >= settle:
+				return fail(ErrOutOfSync, "the sync succeeded %s before, and these still differ: %s", since, resources)
 			}
-			return verdict{why: "the differences to go away after the sync: " + resources, look: deadline}
+			return w.askRefresh(now, "the differences to go away after the sync: "+resources)
 		}
 	}
 	if !w.act {

@@ -33,7 +33,7 @@ type waiter struct {
 	nextTry      time.Time    // no request before this
 	lastLook     time.Time    // end of the last request that succeeded
 	lookFirst    bool         // the newest state is known to be old: ask before acting on it
-	refreshedAt  time.Time    // when a refresh was answered last
+	refreshed    bool         // a refresh was answered
 	gone         bool         // the stream said that it was deleted
 	why          string       // what is being waited for
 	told         *Application // the state that OnStatus heard of last
@@ -42,6 +42,7 @@ type waiter struct {
 	syncs     int    // operations started
 	unsure    int    // syncs in a row of which nobody knows whether they arrived
 	busy      int    // syncs in a row that met another operation
+	failed    int    // syncs that met manifests that cannot be read
 
 	// A comparison is trusted when it is from after the end of the last operation: before, it may still
 	// tell of the time before the sync. Times are to the second, so an equal one proves nothing, and the
@@ -54,9 +55,8 @@ type waiter struct {
 	refreshAsks     int // in a row
 	lastRefresh     time.Time
 	autoSince       time.Time
-	outSince        time.Time
 	degradedSince   time.Time
-	unreadableSince time.Time
+	unreadableSince time.Time // of the server's comparison
 	terminatedSince time.Time
 	windowUntil     time.Time
 	nextTerminate   time.Time
@@ -254,7 +254,7 @@ func (w *waiter) reply(r reply) error {
 		w.following = w.sync.ID
 		w.see(r.app)
 	case refresh:
-		w.refreshedAt, w.lookFirst = now, false
+		w.refreshed, w.lookFirst = true, false
 		w.see(r.app)
 		if r.number > w.endedAt {
 			w.trusted = w.trusted || !reconciledBefore(w.last)

@@ -178,7 +178,7 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 		packages += r.packages
 	}
 	if packages == 0 && s.packagesOnly() {
-		return nil, fail(t, scan.ErrSkipped, errors.New("Trivy recognised no packages"), "") //nolint:revive,staticcheck // a name
+		return nil, fail(t, scan.ErrSkipped, errors.New("Trivy recognised no packages"), "") //nolint:staticcheck // a name
 	}
 	res.Status, res.Took = scan.StatusOf(res.Report), time.Since(start)
 	if res.Status == scan.Failed {

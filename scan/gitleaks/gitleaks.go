@@ -16,6 +16,18 @@
 // Reports hold no secret: findings say where it is and what kind it is. Give a key (Options.SecretKey) to
 // recognise the same secret in another place by its identity.
 //
+// # Speed
+//
+// A history of 5,000 commits that add 200 MB of Go source, the command and a program with this package as whole
+// processes in the same run, on two cores that much other work kept busy ("go test -tags integration -run xxx -bench
+// History -benchtime 1x ./scan/gitleaks" prints the command lines and measures again):
+//
+//	                   command   this package   aim
+//	processor time     110 s     98 s, 0.89 x   1.0 x, met
+//	peak memory        81 MB     81 MB          500 MB, met
+//
+// Nine tenths of the time are the engine's regular expressions.
+//
 // The package is a module of its own because the engine brings more than fifty modules. The engine logs
 // through a logger that is a variable of its package; the first [New] turns it off for the whole process.
 //

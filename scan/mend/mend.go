@@ -38,7 +38,10 @@ import (
 // Name of the scanners, in results.
 const Name = "mend"
 
-const maxReport = 256 << 20
+const (
+	maxReport = 256 << 20
+	maxSaid   = 64 << 20 // by a tool while it works
+)
 
 // Scanner brings Mend's verdict. Make one with [NewCLI], [NewAgent] or [NewReader]; it is safe for concurrent
 // use on different targets.

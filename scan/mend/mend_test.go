@@ -81,7 +81,7 @@ func TestScanner(t *testing.T) {
 				Started: func() bool { _, err := os.Stat(started); return err == nil },
 			}
 		},
-		HugeOutput: setup(`head -c 300000000 /dev/zero`, code),
+		HugeOutput: setup(`head -c 70000000 /dev/zero`, code),
 		Secret: func() scantest.Setup {
 			o := code
 			o.Email, o.UserKey = "ci@example.com", func(context.Context) (string, error) { return "hunter2-hunter2", nil }

@@ -102,7 +102,7 @@ func (c cli) run(ctx context.Context, t scan.Target, dir string) (*ended, error)
 	default:
 		args = append(args, "--dir", ".")
 	}
-	call := command.Call{Args: append(args, c.o.Args...), Dir: workdir, Env: c.o.Env}
+	call := command.Call{Args: append(args, c.o.Args...), Dir: workdir, Env: c.o.Env, MaxOutput: maxSaid}
 	if c.o.URL != "" {
 		call.Env = append(call.Env, "MEND_URL="+c.o.URL)
 	}
@@ -227,7 +227,7 @@ func (a agent) run(ctx context.Context, t scan.Target, _ string) (*ended, error)
 		args = append(args, "-c", config)
 	}
 	call := command.Call{
-		Args: append(args, a.o.Args...), Dir: t.Path, Env: []string{"WS_GENERATESCANREPORT=true", "WS_CHECKPOLICIES=true"},
+		Args: append(args, a.o.Args...), Dir: t.Path, MaxOutput: maxSaid, Env: []string{"WS_GENERATESCANREPORT=true", "WS_CHECKPOLICIES=true"},
 		Secrets: map[string]func(context.Context) (string, error){},
 	}
 	for name, value := range map[string]string{"WS_WSS_URL": a.o.URL, "WS_PRODUCTNAME": a.o.Product, "WS_PROJECTNAME": a.o.Project} {

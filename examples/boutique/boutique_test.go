@@ -156,7 +156,7 @@ func TestBoutique_deploys(t *testing.T) {
 	for _, s := range r.Steps {
 		for where, text := range map[string]string{"HTML": page, "mail": mail, "summary": said.String(), "markdown": read(t, p.path(summaryFile))} {
 			assert.Contains(t, text, string(s.Executed), where)
-			assert.Contains(t, text, strings.ReplaceAll(s.Name, "-", ""), where+" names "+s.Name)
+			assert.Contains(t, text, s.Name, where+" names "+s.Name)
 		}
 	}
 	noSecret(t, p, said.String())

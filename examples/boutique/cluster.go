@@ -32,6 +32,7 @@ type cluster struct {
 	ctx    context.Context //nolint:containedctx // the life of the programs
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+	fork   sync.RWMutex // a fork while another program is written would keep that one busy
 
 	mu   sync.Mutex
 	pods map[string]context.CancelFunc // by service
@@ -103,7 +104,10 @@ func (c *cluster) run(ctx context.Context, name, ref string, ready func()) error
 		return err
 	}
 	root := filepath.Join(dir, "root")
-	if err := layout.Extract(ctx, root, nil); err != nil {
+	c.fork.RLock()
+	err = layout.Extract(ctx, root, nil)
+	c.fork.RUnlock()
+	if err != nil {
 		return err
 	}
 	if len(config.Config.Entrypoint) == 0 {
@@ -117,7 +121,10 @@ func (c *cluster) run(ctx context.Context, name, ref string, ready func()) error
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Second
-	if err := cmd.Start(); err != nil {
+	c.fork.Lock()
+	err = cmd.Start()
+	c.fork.Unlock()
+	if err != nil {
 		return fmt.Errorf("its program does not start: %w", err)
 	}
 	ended := make(chan error, 1)

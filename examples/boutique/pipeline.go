@@ -221,6 +221,9 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 		return found, err
 	}
 	sum, err := report.Summarize(ctx, report.Join(found...))
+	if sum.Tests != nil && sum.Findings == 0 {
+		sum.Runs = nil // tests find nothing but themselves
+	}
 	st.Detail = findings(sum)
 	return found, err
 }

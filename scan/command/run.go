@@ -98,13 +98,13 @@ func (p *Program) Run(ctx context.Context, c Call) (*Output, error) {
 
 	cmd := exec.CommandContext(running, p.Path, c.Args...)
 	mark := offspring.Mark()
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, append(env, mark), c.In, stdout, stderr
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stderr = c.Dir, append(env, mark), c.In, stderr
 	cmd.WaitDelay = c.Grace
 	if cmd.WaitDelay <= 0 {
 		cmd.WaitDelay = 3 * time.Second
 	}
 	killGroup := ownGroup(cmd)
-	err = cmd.Run()
+	err = runInto(running, cmd, stdout)
 	if running.Err() != nil || errors.Is(err, exec.ErrWaitDelay) {
 		killGroup() // what the program started and left behind
 		offspring.End(mark)

@@ -235,6 +235,26 @@ func TestRun_childKeepsOutputOpen(t *testing.T) {
 	assertGone(t, awaitFile(t, pidFile))
 }
 
+// slow takes its time with what it is given.
+type slow struct {
+	pause time.Duration
+	n     int
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	<-time.After(s.pause)
+	s.n += len(p)
+	return len(p), nil
+}
+
+// Whoever reads the output may take longer than the program and its grace: nothing is lost, and nothing has failed.
+func TestRun_slowReader(t *testing.T) {
+	out := &slow{pause: 100 * time.Millisecond}
+	_, err := program(t, "head -c 60000 /dev/zero").Run(t.Context(), command.Call{Out: out, Grace: 10 * time.Millisecond})
+	require.NoError(t, err)
+	assert.Equal(t, 60000, out.n)
+}
+
 func TestRun_deadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

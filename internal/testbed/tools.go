@@ -147,7 +147,7 @@ func DebianPackages() []string {
 		"etcd-server", "redis-server", // Kubernetes and Argo CD
 		"postgresql", "openssl/openssl", // Vault: dynamic credentials, certificates
 		"python3-dotenv", "nodejs/node", // readers of what secrets/export writes
-		"opensmtpd", "python3-aiosmtpd", "swaks", // mail
+		"opensmtpd", "python3-aiosmtpd", "swaks", "libnet-ssleay-perl", // mail; swaks speaks TLS with the latter
 		"python3-pip/pip",     // the library of the Standard Webhooks specification
 		"npm/npm", "chromium", // SARIF Multitool, and the HTML report in a browser
 		"openjdk-17-jre-headless/java", "maven/mvn", // SonarQube

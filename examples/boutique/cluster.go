@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -44,8 +45,11 @@ func newCluster(c *config, services []service, work string) (*cluster, error) {
 	if cl.why = cannotRun(c); cl.why != "" {
 		return cl, nil
 	}
+	// An address of its own in the loopback network, as pods have: on 127.0.0.1 somebody's outgoing connection may
+	// have taken a port by the time the program comes to it.
+	host := fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)) //nolint:gosec // no secret
 	for _, s := range services {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", host)
 		if err != nil {
 			return nil, err
 		}

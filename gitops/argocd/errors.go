@@ -176,6 +176,8 @@ func kindOf(err error) error {
 		return errIdle
 	case strings.Contains(text, "does not have deployment with id"):
 		return ErrNotFound
+	case strings.Contains(text, "error resolving repo revision") && !strings.Contains(text, "unable to resolve"):
+		return ErrUnavailable // the repository, which the server asks what the branch is at
 	}
 	switch s.Code {
 	case CodeNotFound:

@@ -17,7 +17,7 @@ const (
 	patience       = 10 * time.Second // with a server that has not answered yet
 	terminateAgain = 2 * time.Second  // the operation takes a moment to end
 	maxSyncs       = 10               // operations that one wait starts
-	maxFailed      = 3                // of them, that meet manifests that cannot be read
+	maxFailed      = 3                // of them, that meet manifests that cannot be had
 )
 
 // verdict is what to do about the present state: be done, fail, or wait, perhaps asking for something.
@@ -54,6 +54,9 @@ func (w *waiter) judge(ctx context.Context, now time.Time) verdict {
 	if w.act && w.unsure > 0 && a.hasOperation(w.sync.ID) {
 		w.following, w.unsure = w.sync.ID, 0 // it arrived, and the answer was lost
 		w.syncs++
+	}
+	if op := w.opts.Operation; op != "" && state != nil && state.Operation.ID() == op && state.Operation.Sync != nil && state.Operation.Sync.DryRun {
+		return fail(ErrInvalid, "Operation: %s is a dry run, which makes nothing live; Client.Status has its result", op)
 	}
 	if w.following != "" {
 		if v, over := w.followed(a, state, now); over {
@@ -111,8 +114,9 @@ func (w *waiter) followed(a *Application, state *OperationState, now time.Time) 
 		switch {
 		case state.Phase != Failed && state.Phase != Errored:
 			w.terminatedSince = time.Time{}
-		case w.act && unreadable(state.Message) && w.failed < maxFailed:
-			// Perhaps those of a newer commit, which the target is at by now. The comparison tells.
+		case w.act && (unreadable(state.Message) || strings.Contains(state.Message, "ComparisonError")) && w.failed < maxFailed:
+			// Perhaps those of a newer commit, which the target is at by now, or the repository was out of
+			// reach for a moment. The comparison tells.
 			if !w.trusted {
 				return w.askRefresh(now, "manifests that can be read: "+cut(state.Message)), true
 			}
@@ -292,17 +296,19 @@ func messages(a *Application) string {
 }
 
 func (w *waiter) images(a *Application, running []string, now time.Time) verdict {
-	if missing := missingImages(w.want.Images, a.Status.Summary.Images); len(missing) > 0 {
+	shown := a.Status.Summary.Images
+	if missing := missingImages(w.want.Images, shown); len(missing) > 0 {
 		why := "the images to run: " + strings.Join(missing, ", ")
 		if w.managedFor != a.Metadata.ResourceVersion {
 			return verdict{why: why, ask: managed}
 		}
-		if missing = missingImages(missing, w.managed); len(missing) > 0 {
+		if still := missingImages(missing, w.managed); len(still) > 0 {
 			return verdict{why: why}
 		}
+		shown = append(slices.Clone(shown), missing...)
 	}
 	d := &Deployed{
-		App: w.app, Revisions: running, Images: a.Status.Summary.Images, Sync: a.Status.Sync.Status, Health: a.Status.Health.Status,
+		App: w.app, Revisions: running, Images: shown, Sync: a.Status.Sync.Status, Health: a.Status.Health.Status,
 		HistoryID: -1, Syncs: w.syncs,
 		Took: Took{Refresh: w.seenAt.Sub(w.start), Sync: w.liveAt.Sub(w.seenAt), Healthy: now.Sub(w.liveAt), Total: now.Sub(w.start)},
 	}

@@ -49,7 +49,8 @@ type WaitOptions struct {
 	TerminateOther bool // end an operation of somebody else that is in the way, rather than wait for it
 	WaitForWindow  bool // wait for the end of a sync window that forbids syncing, rather than give up
 
-	// Operation, in Wait, is the id of the operation to follow: its failure ends the wait.
+	// Operation, in Wait, is the id of the operation to follow: its failure ends the wait. A dry run is
+	// ErrInvalid, as nothing comes to be live by it.
 	Operation string
 
 	// Sync, in SyncAndWait, is how to sync. Its Revisions, Resources and DryRun must be empty.
@@ -64,7 +65,7 @@ type WaitOptions struct {
 type Deployed struct {
 	App       string
 	Revisions []string // that run: the wanted ones or descendants
-	Images    []string // of the pods
+	Images    []string // of the pods, and the wanted ones that no pod was seen to run yet but a live resource describes
 	Sync      SyncCode
 	Health    HealthCode
 	HistoryID int64  // of the newest entry of the history, for a later [Client.Rollback]; -1 when there is none
@@ -85,7 +86,8 @@ type Took struct {
 // is live and Healthy. When that is so already nothing is synced.
 //
 // It is made for company: an operation of somebody else is waited for and, when it did not bring the wanted
-// revision, followed by our own; a newer revision counts when it descends from the wanted one.
+// revision, followed by our own; a newer revision counts when it descends from the wanted one. A sync that
+// found the repository out of reach, or a newer commit broken, is followed by another, three times at most.
 //
 // The error is ErrSyncFailed, ErrComparison, ErrOutOfSync, ErrDegraded, ErrTimeout, ErrBlocked, ErrRefused,
 // ErrPreempted, ErrNotFound, ErrDenied or ErrUnavailable, with a [*Report].

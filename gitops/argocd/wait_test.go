@@ -224,6 +224,24 @@ func TestWait_races(t *testing.T) {
 				later(30*time.Second, func() { w.r.unreachable(nil) })
 			},
 		},
+		"a repository that is out of reach for the sync": {
+			pause: 2 * time.Second,
+			before: func(w *world) {
+				later(time.Second, func() {
+					w.r.unreachable(errors.New("rpc error: code = Unavailable desc = dial tcp: connection refused"))
+				})
+				later(6*time.Second, func() { w.r.unreachable(nil) })
+			},
+			after: func(t *testing.T, _ *world, d *argocd.Deployed) {
+				t.Helper()
+				assert.Equal(t, 2, d.Syncs)
+			},
+		},
+		"a repository that is out of reach when its branch is asked for": {
+			app:    argocdtest.App{AutoSync: true},
+			opts:   argocd.WaitOptions{AutoSyncGrace: -1},
+			faults: []argocdtest.Fault{{Op: "sync", Status: http.StatusBadRequest, Message: "error resolving repo revision: rpc error: code = Unknown desc = dial tcp: connection refused", Times: 2}},
+		},
 		"left-overs that nobody prunes": {
 			before: func(w *world) {
 				w.r.add("extra.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\n")
@@ -247,6 +265,10 @@ func TestWait_races(t *testing.T) {
 				w.r.add("job.yaml", "apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: nightly\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          containers:\n            - name: nightly\n              image: example.com/nightly:7\n")
 			},
 			want: func(_ *world, want *argocd.Want) { want.Images = []string{ours, "example.com/nightly:7"} },
+			after: func(t *testing.T, _ *world, d *argocd.Deployed) {
+				t.Helper()
+				assert.Equal(t, []string{ours, "example.com/nightly:7"}, d.Images)
+			},
 		},
 		"an image that runs nowhere": {
 			want: func(_ *world, want *argocd.Want) { want.Images = []string{"example.com/nightly:8"} },
@@ -387,6 +409,14 @@ func TestWait_operation(t *testing.T) {
 		s.SyncByOther("shop", rev)
 		_, err = c.Wait(t.Context(), "shop", argocd.Want{}, &argocd.WaitOptions{Operation: "run-42"})
 		require.ErrorIs(t, err, argocd.ErrPreempted)
+
+		_, err = c.Wait(t.Context(), "shop", argocd.Want{Revisions: []string{rev}}, nil)
+		require.NoError(t, err)
+		dry, err := c.Sync(t.Context(), "shop", &argocd.SyncOptions{DryRun: true})
+		require.NoError(t, err)
+		_, err = c.Wait(t.Context(), "shop", argocd.Want{}, &argocd.WaitOptions{Operation: dry.ID})
+		require.ErrorIs(t, err, argocd.ErrInvalid)
+		require.ErrorContains(t, err, "is a dry run")
 	})
 }
 

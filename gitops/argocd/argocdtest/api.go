@@ -300,8 +300,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, _ *app, f *Fault)
 	}
 	q := r.URL.Query()
 	since, _ := strconv.Atoi(q.Get("resourceVersion"))
-	stream := &watcher{name: q.Get("name"), events: make(chan argocd.Event, 1000)}
 	s.mu.Lock()
+	stream := &watcher{name: q.Get("name"), events: make(chan argocd.Event, 1000+len(s.apps))}
 	for _, name := range sortedKeys(s.apps) {
 		ap := s.apps[name]
 		if (stream.name == "" || stream.name == name) && ap.version >= since {

@@ -116,6 +116,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	apps     map[string]*app
+	made     int // applications
 	version  int // resource version, of all applications
 	watchers map[*watcher]bool
 	requests []Request
@@ -138,6 +139,9 @@ func NewServer(tb TB, o *Options) *Server {
 func Start(o *Options) (*Server, error) {
 	if o == nil || o.Source == nil {
 		return nil, errors.New("argocdtest: Options.Source is required")
+	}
+	if slices.ContainsFunc(o.Apps, func(a App) bool { return a.Name == "" }) {
+		return nil, errors.New("argocdtest: Options.Apps: an application needs a name")
 	}
 	l := o.Listener
 	if l == nil {
@@ -188,7 +192,8 @@ func (s *Server) Add(a App) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ap := newApp(a)
+	s.made++
+	ap := newApp(a, s.made)
 	s.apps[a.Name] = ap
 	s.publish(ap, "ADDED")
 	s.tasks.Go(func() {

@@ -91,3 +91,8 @@ func TestManifests(t *testing.T) {
 	assert.Equal(t, "db", live[2].Namespace)
 	assert.Equal(t, []string{"example.com/migrate:3"}, live[2].Images)
 }
+
+func TestStart_incomplete(t *testing.T) {
+	_, err := argocdtest.Start(&argocdtest.Options{Source: source, Apps: []argocdtest.App{{}}})
+	assert.ErrorContains(t, err, "needs a name")
+}

@@ -51,9 +51,9 @@ func (l *liveResource) setHealth(code argocd.HealthCode, message string) {
 	}
 }
 
-func newApp(a App) *app {
+func newApp(a App, number int) *app {
 	return &app{
-		App: a, uid: fmt.Sprintf("00000000-0000-4000-8000-%012x", len(a.Name)*1000+int(a.Name[0])), created: now(),
+		App: a, uid: fmt.Sprintf("00000000-0000-4000-8000-%012x", number), created: now(),
 		gone: make(chan struct{}), live: map[string]*liveResource{}, sync: argocd.SyncUnknown,
 	}
 }

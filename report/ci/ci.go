@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -64,9 +65,26 @@ func message(f *report.Finding) string {
 	return fmt.Sprintf("%s (%s, %s)", text, f.Severity, f.Tool)
 }
 
-// worst returns the limit worst open findings, and how many more there are.
+// only is the part of a source that is to be kept.
+type only struct {
+	report.Source
+	keep func(*report.Finding) bool
+}
+
+func (s only) All(ctx context.Context) iter.Seq2[report.Finding, error] {
+	return func(yield func(report.Finding, error) bool) {
+		for f, err := range s.Source.All(ctx) {
+			if (err != nil || s.keep(&f)) && !yield(f, err) {
+				return
+			}
+		}
+	}
+}
+
+// worst returns the limit worst open findings, and how many more there are. Results by which a tool says that
+// nothing is wrong are none.
 func worst(ctx context.Context, s report.Source, limit int) ([]report.Finding, int, error) {
-	t, err := tally.Of(ctx, s, limit)
+	t, err := tally.Of(ctx, only{s, func(f *report.Finding) bool { return !tally.Passed(f) }}, limit)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -92,6 +92,18 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// A result by which a tool says that all is well is no annotation.
+func TestPassed(t *testing.T) {
+	r := &report.Report{Runs: []report.Run{{Tool: "BinSkim"}}}
+	for _, kind := range []report.Kind{report.KindPass, report.KindNotApplicable, report.KindInformational} {
+		r.Findings = append(r.Findings, report.Finding{Rule: "BA2001", Kind: kind, Level: report.LevelError})
+	}
+	var out bytes.Buffer
+	require.NoError(t, ci.Annotate(t.Context(), &out, r, nil))
+	require.NoError(t, ci.NewAzure(&out).LogIssues(t.Context(), r, 1))
+	assert.Empty(t, out.String())
+}
+
 func TestErrors(t *testing.T) {
 	sample.Errors(t, func(w interface{ Write([]byte) (int, error) }, s report.Source) error {
 		return ci.Annotate(t.Context(), w, s, nil)
@@ -184,6 +196,22 @@ func TestWriteScans_sarifWithoutResults(t *testing.T) {
 	in, err := os.ReadFile(scans[0].Path)
 	require.NoError(t, err)
 	assert.Contains(t, string(in), ci.IncompleteRule)
+}
+
+// A tool of the baseline that does not run today has not failed.
+func TestWriteScans_absentRun(t *testing.T) {
+	r := &report.Report{Runs: []report.Run{{Tool: "gosec", Status: report.StatusCompleted}, {Tool: "grype", Status: report.StatusAbsent}}}
+	scans, err := ci.WriteScans(t.Context(), t.TempDir(), r, nil)
+	require.NoError(t, err)
+	require.Len(t, scans, 1)
+	assert.Equal(t, "gosec", scans[0].Tool)
+	r.Findings = []report.Finding{{Run: 1, Rule: "gone", State: report.StateAbsent}}
+	scans, err = ci.WriteScans(t.Context(), t.TempDir(), r, nil)
+	require.NoError(t, err)
+	require.Len(t, scans, 2)
+	in, err := os.ReadFile(scans[1].Path)
+	require.NoError(t, err)
+	assert.NotContains(t, string(in), ci.IncompleteRule)
 }
 
 func TestWriteScans_tooMany(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report"
@@ -32,7 +31,8 @@ func Annotate(ctx context.Context, w io.Writer, s report.Source, o *AnnotateOpti
 	}
 	more := 0
 	for _, level := range []report.Level{report.LevelError, report.LevelWarning, report.LevelNote} {
-		list, left, err := worst(ctx, ofLevel{s, level}, limit)
+		ofLevel := only{s, func(f *report.Finding) bool { return max(f.Level, report.LevelNote) == level }} // none counts as note
+		list, left, err := worst(ctx, ofLevel, limit)
 		if err != nil {
 			return failed("write", "GitHub annotation", err)
 		}
@@ -47,22 +47,6 @@ func Annotate(ctx context.Context, w io.Writer, s report.Source, o *AnnotateOpti
 		return write(w, "GitHub annotation", fmt.Sprintf("::notice title=Findings::%d findings more are in the report", more))
 	}
 	return nil
-}
-
-// ofLevel is the part of a source that has a level; none counts as note.
-type ofLevel struct {
-	report.Source
-	level report.Level
-}
-
-func (s ofLevel) All(ctx context.Context) iter.Seq2[report.Finding, error] {
-	return func(yield func(report.Finding, error) bool) {
-		for f, err := range s.Source.All(ctx) {
-			if (err != nil || max(f.Level, report.LevelNote) == s.level) && !yield(f, err) {
-				return
-			}
-		}
-	}
 }
 
 func annotate(w io.Writer, f *report.Finding) error {

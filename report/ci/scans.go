@@ -35,8 +35,9 @@ type Scan struct {
 // WriteScans writes the folder dir/CodeAnalysisLogs anew: a SARIF file for each run of s, with all that the
 // Scans tab looks at. That is a level on each result, the identifier of the rule beside its index, and paths
 // that are relative to the repository. A scan that did not complete and found nothing gets a result that says
-// so, since the tab would praise it. A tool that ran more than once gets a card for each of its categories:
-// the tab takes the name of the file then.
+// so, since the tab would praise it; for the same reason a run that only the baseline has gets a file only when
+// there is something absent to show in it. A tool that ran more than once gets a card for each of its
+// categories: the tab takes the name of the file then.
 //
 // Two things to know about the tab: it hides notes and what is unchanged until its filters are opened, and it
 // shows line numbers only in the link to the source. o may be nil.
@@ -59,6 +60,9 @@ func WriteScans(ctx context.Context, dir string, s report.Source, o *ScansOption
 		if err != nil {
 			return scans, failed("write", ScansFolder, err)
 		}
+		if part == nil {
+			continue
+		}
 		part, trimmed, err := report.Trim(ctx, part, limits)
 		if err != nil {
 			return scans, failed("write", ScansFolder, err)
@@ -73,7 +77,8 @@ func WriteScans(ctx context.Context, dir string, s report.Source, o *ScansOption
 	return scans, nil
 }
 
-// explained puts a result in place of a run that did not complete and has none.
+// explained puts a result in place of a run that did not complete and has none. It is nil for one that did not
+// take place and has none.
 func explained(ctx context.Context, part report.Source) (report.Source, error) {
 	run := part.Head().Runs[0]
 	if run.Status == report.StatusCompleted {
@@ -81,6 +86,9 @@ func explained(ctx context.Context, part report.Source) (report.Source, error) {
 	}
 	for _, err := range part.All(ctx) {
 		return part, err
+	}
+	if run.Status == report.StatusAbsent {
+		return nil, nil
 	}
 	message := fmt.Sprintf("%s did not complete (%s)", run.Tool, cmp.Or(run.Status, "status unknown"))
 	if run.Reason != "" {

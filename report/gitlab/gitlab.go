@@ -1,6 +1,7 @@
 // Package gitlab writes a report for GitLab: as a security report of schema 15.2.1, and as a code quality report.
 //
-// Both hold open findings only, since GitLab has no place for what is suppressed or absent.
+// Both hold open findings only, since GitLab has no place for what is suppressed, absent, or a result by which
+// a tool says that nothing is wrong.
 //
 // # Errors
 //
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/internal/tally"
 )
 
 // Type is a kind of security report. GitLab takes one file of each.
@@ -142,7 +144,7 @@ func Write(ctx context.Context, w io.Writer, s report.Source, o *Options) error 
 		image = head.Runs[0].Target
 	}
 	bw := bufio.NewWriterSize(w, 64<<10)
-	fmt.Fprintf(bw, `{"version":%q,"scan":%s,"vulnerabilities":`, schemaVersion, meta)
+	fmt.Fprintf(bw, `{"version":%q,"scan":%s,"vulnerabilities":`, schemaVersion, harmless(meta))
 	err = list(ctx, bw, s, func(f *report.Finding) any {
 		if o.Type != "" && !belongs(f, o.Type) {
 			return nil
@@ -166,7 +168,7 @@ func list(ctx context.Context, w *bufio.Writer, s report.Source, element func(*r
 		if err != nil {
 			return err
 		}
-		if f.Suppressed != nil || f.State == report.StateAbsent {
+		if f.Suppressed != nil || f.State == report.StateAbsent || tally.Passed(&f) {
 			continue
 		}
 		e := element(&f)
@@ -180,8 +182,7 @@ func list(ctx context.Context, w *bufio.Writer, s report.Source, element func(*r
 		if _, err := w.WriteString(sep); err != nil {
 			return err
 		}
-		// The same JSON, in which nothing is a command to Azure Pipelines where a log shows it.
-		if _, err := w.Write(bytes.ReplaceAll(out, []byte("##"), []byte(`#\u0023`))); err != nil {
+		if _, err := w.Write(harmless(out)); err != nil {
 			return err
 		}
 		sep = ",\n"
@@ -193,6 +194,9 @@ func list(ctx context.Context, w *bufio.Writer, s report.Source, element func(*r
 	_, err := w.WriteString("\n]")
 	return err
 }
+
+// harmless returns the same JSON, in which nothing is a command to Azure Pipelines where a log shows it.
+func harmless(b []byte) []byte { return bytes.ReplaceAll(b, []byte("##"), []byte(`#\u0023`)) }
 
 func failed(err error) error {
 	if e := (*report.Error)(nil); errors.As(err, &e) {
@@ -207,6 +211,8 @@ func newScan(runs []report.Run, typ Type) scan {
 	if typ == "" {
 		sc.Type = SAST
 	}
+	// What only the baseline has did not run.
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r report.Run) bool { return r.Status == report.StatusAbsent })
 	// GitLab wants times; those of the runs, or none that changes with the clock.
 	start, end := time.Unix(0, 0), time.Unix(0, 0)
 	for i, r := range runs {
@@ -223,7 +229,7 @@ func newScan(runs []report.Run, typ Type) scan {
 		if r.Finished.After(end) {
 			end = r.Finished
 		}
-		if r.Status != report.StatusCompleted {
+		if tally.Broken(&r) {
 			sc.Status = "failure"
 			sc.Messages = append(sc.Messages, message{"fatal", strings.TrimSpace(r.Tool + " did not complete: " + r.Reason)})
 		}

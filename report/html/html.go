@@ -33,8 +33,8 @@ import (
 type Options struct {
 	// Title is the heading; empty: "Report".
 	Title string
-	// MaxFindings is how many findings the page holds, the worst ones; 0: 20,000. What is left out is said
-	// on the page.
+	// MaxFindings is how many findings the page holds, the worst ones, and open ones before those that are
+	// suppressed or absent; 0: 20,000. What is left out is said on the page.
 	MaxFindings int
 	// Verdict is shown beside the title when it is set.
 	Verdict *report.Verdict
@@ -88,14 +88,15 @@ func Write(ctx context.Context, w io.Writer, s report.Source, o *Options) error 
 	if err != nil {
 		return failed(err)
 	}
-	least, room, left := fit(&t.All, o.MaxFindings)
+	fits := fit(t, o.MaxFindings)
+	left := t.All.Total() - fits.open.Total() - fits.closed.Total()
 	bw := bufio.NewWriterSize(w, 64<<10)
 	if err := head.Execute(bw, newPage(t, o, left)); err != nil {
 		return failed(err)
 	}
 	fmt.Fprintln(bw, `<script type="application/json" id="data">`)
 	rows := &rows{w: bw, rules: map[string]int{}, tools: map[string]int{}}
-	if err := rows.write(ctx, s, least, room); err != nil {
+	if err := rows.write(ctx, s, &fits); err != nil {
 		return failed(err)
 	}
 	fmt.Fprintf(bw, "</script>\n<script>%s</script>\n</body>\n</html>\n", script)
@@ -112,25 +113,38 @@ func failed(err error) error {
 	return &report.Error{Op: "write", Subject: "HTML", Err: err}
 }
 
-// fit returns the least severity on the page, how many findings of that severity there is room for, and how
-// many findings are left out so that at most limit stay.
-func fit(all *tally.Severities, limit int) (least report.Severity, room, left int) {
+// room says how many findings of each severity the page takes: open ones, and suppressed and absent ones.
+type room struct{ open, closed tally.Severities }
+
+// fit makes room for at most limit findings.
+func fit(t *tally.Tally, limit int) (r room) {
 	if limit <= 0 {
 		limit = defaultFindings
 	}
-	room = limit
 	for _, sev := range report.Severities() {
-		least = sev
-		if all[sev] >= room {
-			break
-		}
-		room -= all[sev]
+		r.open[sev] = min(t.BySeverity[sev], limit)
+		limit -= r.open[sev]
 	}
-	return least, room, max(0, all.Total()-limit)
+	for _, sev := range report.Severities() {
+		r.closed[sev] = min(t.All[sev]-t.BySeverity[sev], limit)
+		limit -= r.closed[sev]
+	}
+	return r
 }
 
-// rank puts severities in the order of [report.Severities], the worst first.
-func rank(s report.Severity) int { return slices.Index(report.Severities(), s) }
+// take takes the place of a finding, if there is one left.
+func (r *room) take(f *report.Finding) bool {
+	left := &r.open
+	if f.Suppressed != nil || f.State == report.StateAbsent {
+		left = &r.closed
+	}
+	sev := min(f.Severity, report.SeverityCritical)
+	if left[sev] == 0 {
+		return false
+	}
+	left[sev]--
+	return true
+}
 
 type page struct {
 	Title                    string
@@ -202,7 +216,7 @@ func newPage(t *tally.Tally, o *Options, left int) *page {
 		p.Severities = append(p.Severities, named{sev.String(), t.BySeverity[sev]})
 	}
 	for _, r := range t.Head.Runs {
-		if r.Status != report.StatusCompleted {
+		if tally.Broken(&r) {
 			p.Broken = append(p.Broken, r)
 		}
 	}
@@ -325,8 +339,8 @@ type rows struct {
 	toolList []string
 }
 
-// write writes all findings worse than least, and the first of that severity as far as there is room.
-func (rs *rows) write(ctx context.Context, s report.Source, least report.Severity, room int) error {
+// write writes the findings that have a place, of each severity the first.
+func (rs *rows) write(ctx context.Context, s report.Source, fits *room) error {
 	n := 0
 	if _, err := rs.w.WriteString(`{"findings":[`); err != nil {
 		return err
@@ -335,13 +349,8 @@ func (rs *rows) write(ctx context.Context, s report.Source, least report.Severit
 		if err != nil {
 			return err
 		}
-		switch r := rank(f.Severity) - rank(least); {
-		case r > 0:
+		if !fits.take(&f) {
 			continue
-		case r == 0:
-			if room--; room < 0 {
-				continue
-			}
 		}
 		if n++; n > 1 {
 			if _, err := rs.w.WriteString(",\n"); err != nil {

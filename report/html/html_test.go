@@ -61,12 +61,32 @@ func TestWrite_tables(t *testing.T) {
 }
 
 func TestWrite_leavesOutTheLeastSevere(t *testing.T) {
-	out := page(t, sample.Shop(t), &html.Options{MaxFindings: 2})
-	assert.Contains(t, out, "4 findings of lower severity are left out")
-	assert.Contains(t, out, `"id":"CVE-2099-0001"`)
-	assert.Contains(t, out, "file10.go")
-	assert.NotContains(t, out, "file9.go")
-	assert.NotContains(t, out, "G204\",")
+	// The worst first, and what is suppressed or absent after all that is open.
+	order := []string{`"m":"libx`, "cmd/file10.go", "cmd/main.go", "web/Dockerfile", "cmd/file9.go", `"n":"libz"`}
+	for limit := 1; limit <= len(order); limit++ {
+		out := page(t, sample.Shop(t), &html.Options{MaxFindings: limit})
+		for i, what := range order {
+			assert.Equal(t, i < limit, strings.Contains(out, what), "%s of %d", what, limit)
+		}
+		assert.Equal(t, limit < len(order), strings.Contains(out, fmt.Sprintf("<b>%d findings are left out", len(order)-limit)), limit)
+	}
+}
+
+// Where there is room for all, none is left out, whatever their severity.
+func TestWrite_holdsAll(t *testing.T) {
+	r := &report.Report{Runs: []report.Run{{Tool: "a"}}}
+	for i := range 8 {
+		r.Findings = append(r.Findings, report.Finding{Rule: "R", Location: report.Location{Path: fmt.Sprintf("f%d.go", i)}})
+	}
+	out := page(t, r, &html.Options{MaxFindings: 10})
+	assert.Equal(t, 8, strings.Count(out, `.go"`))
+	assert.NotContains(t, out, "left out")
+}
+
+func TestWrite_absentRun(t *testing.T) {
+	out := page(t, &report.Report{Runs: []report.Run{{Tool: "grype", Status: report.StatusAbsent}, {Tool: "semgrep", Status: report.StatusFailed}}}, nil)
+	assert.NotContains(t, out, "grype did not complete")
+	assert.Contains(t, out, "semgrep did not complete")
 }
 
 func TestWrite_empty(t *testing.T) {

@@ -2,9 +2,10 @@
 // tests that failed.
 //
 // Tests keep their suites. Each run of a scanner is a suite of its own, with a failed case for each open
-// finding and a skipped one for each that is suppressed; findings that are absent are left out. A run that
-// did not complete has a case with an error, and a run without findings one that passed, so that it shows
-// that the scanner ran.
+// finding, a skipped one for each that is suppressed, and one that passed for each result by which the tool
+// says that nothing is wrong. Findings that are absent are left out, and so are runs that only the baseline
+// has. A run that did not complete has a case with an error, and a run without findings one that passed, so
+// that it shows that the scanner ran.
 //
 // # Errors
 //
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/internal/tally"
 )
 
 // Options says what is written. The zero value means tests and findings.
@@ -172,13 +174,17 @@ func (w *writer) findings(ctx context.Context, s report.Source, runs []report.Ru
 		last = f.Run
 		count(&counts[f.Run], &f)
 	}
+	// A run that only the baseline has did not take place.
+	shown := func(run int) bool {
+		return 0 <= run && run < len(runs) && (runs[run].Status != report.StatusAbsent || counts[run].Total > 0)
+	}
 	suite := -1 // that is open
 	closeUpTo := func(run int) {
 		for ; suite < run; suite++ {
-			if suite >= 0 {
+			if shown(suite) {
 				w.raw("  </testsuite>\n")
 			}
-			if next := suite + 1; next < len(runs) {
+			if next := suite + 1; shown(next) {
 				w.run(&runs[next], counts[next])
 			}
 		}
@@ -216,6 +222,9 @@ func count(c *report.TestCounts, f *report.Finding) {
 	case f.Suppressed != nil:
 		c.Total++
 		c.Skipped++
+	case tally.Passed(f):
+		c.Total++
+		c.Passed++
 	default:
 		c.Total++
 		c.Failed++
@@ -224,7 +233,7 @@ func count(c *report.TestCounts, f *report.Finding) {
 
 // run opens the suite of a run, and says in it how the run ended where no finding does.
 func (w *writer) run(r *report.Run, c report.TestCounts) {
-	broken := r.Status != report.StatusCompleted
+	broken := tally.Broken(r)
 	empty := c.Total == 0
 	if broken {
 		c.Total++
@@ -237,7 +246,7 @@ func (w *writer) run(r *report.Run, c report.TestCounts) {
 	if r.Category != "" {
 		name += " " + r.Category
 	}
-	w.open(name, c, r.Finished.Sub(r.Started))
+	w.open(name, c, elapsed(r))
 	w.raw(">\n")
 	switch {
 	case broken:
@@ -245,6 +254,14 @@ func (w *writer) run(r *report.Run, c report.TestCounts) {
 	case empty:
 		w.testcase(&report.TestCase{Name: "nothing found", Status: report.TestPassed}, r.Tool)
 	}
+}
+
+// elapsed is 0 when the beginning or the end is not known.
+func elapsed(r *report.Run) time.Duration {
+	if r.Started.IsZero() || r.Finished.Before(r.Started) {
+		return 0
+	}
+	return r.Finished.Sub(r.Started)
 }
 
 func (w *writer) finding(f *report.Finding) {
@@ -267,6 +284,8 @@ func (w *writer) finding(f *report.Finding) {
 	}
 	if s := f.Suppressed; s != nil {
 		c.Status, c.Message, c.Detail = report.TestSkipped, "suppressed: "+oneLine(s.Reason), ""
+	} else if tally.Passed(f) {
+		c.Status = report.TestPassed
 	}
 	w.testcase(&c, f.Tool)
 }

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -53,9 +55,50 @@ func TestWrite_runsMixed(t *testing.T) {
 	assert.Equal(t, string(sorted), string(write(t, r, &junit.Options{SkipTests: true})))
 }
 
+// A tool of the baseline that does not run today has not failed.
+func TestWrite_absentRun(t *testing.T) {
+	r := sample.Shop(t)
+	want := write(t, r, nil)
+	r.Runs = append(r.Runs, report.Run{Tool: "grype", Status: report.StatusAbsent})
+	r.Findings = append(r.Findings, report.Finding{Run: 4, Rule: "gone", State: report.StateAbsent})
+	assert.Equal(t, string(want), string(write(t, r, nil)))
+	r.Findings = append(r.Findings, report.Finding{Run: 4, Rule: "open"})
+	assert.Contains(t, string(write(t, r, nil)), `<testsuite name="grype" tests="1" failures="1" errors="0"`)
+}
+
+// A result by which a tool says that all is well is no failure.
+func TestWrite_passed(t *testing.T) {
+	for _, kind := range []report.Kind{report.KindPass, report.KindNotApplicable, report.KindInformational} {
+		out := string(write(t, &report.Report{
+			Runs:     []report.Run{{Tool: "BinSkim", Status: report.StatusCompleted}},
+			Findings: []report.Finding{{Rule: "BA2001", Kind: kind}, {Rule: "BA2002", Kind: report.KindReview}},
+		}, nil))
+		assert.Contains(t, out, `<testsuite name="BinSkim" tests="2" failures="1" errors="0" skipped="0"`, kind)
+		assert.Contains(t, out, `<testcase name="BA2001" time="0.000"/>`, kind)
+		assert.Equal(t, 1, strings.Count(out, "<failure"), kind)
+	}
+}
+
+func TestWrite_time(t *testing.T) {
+	day := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		run  report.Run
+		want string
+	}{
+		"both":     {report.Run{Started: day, Finished: day.Add(2 * time.Second)}, "2.000"},
+		"no start": {report.Run{Finished: day}, "0.000"},
+		"no end":   {report.Run{Started: day}, "0.000"},
+	} {
+		tt.run.Tool, tt.run.Status = "gosec", report.StatusCompleted
+		out := write(t, &report.Report{Runs: []report.Run{tt.run}}, nil)
+		assert.Contains(t, string(out), `skipped="0" time="`+tt.want+`"`, name)
+	}
+}
+
 func TestWrite_hostile(t *testing.T) {
 	for _, evil := range sample.Evil {
 		out := write(t, sample.Hostile(t, evil), nil)
+		assert.NotContains(t, string(out), "##", "%q", evil)
 		dec := xml.NewDecoder(bytes.NewReader(out))
 		elements := map[string]int{}
 		for {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -118,7 +119,7 @@ func (p *page) head(t *tally.Tally, o *Options) {
 		}
 	}
 	for _, r := range t.Head.Runs {
-		if r.Status != report.StatusCompleted {
+		if tally.Broken(&r) {
 			p.line("> ⚠️ **%s did not complete** (%s) %s", cell(r.Tool), cmp.Or(string(r.Status), "status unknown"), cell(r.Reason))
 			p.line("")
 		}
@@ -133,11 +134,14 @@ func (p *page) head(t *tally.Tally, o *Options) {
 		if seen[r.Tool] {
 			continue
 		}
-		seen[r.Tool] = true
 		counts := t.ByTool[r.Tool]
 		if counts == nil {
+			if r.Status == report.StatusAbsent {
+				continue // it did not run, which is not the same as finding nothing
+			}
 			counts = &tally.Severities{}
 		}
+		seen[r.Tool] = true
 		p.counts(cell(r.Tool), counts)
 	}
 	if len(seen) > 1 {
@@ -174,7 +178,7 @@ func (p *page) counts(name string, s *tally.Severities) {
 }
 
 func (p *page) findings(t *tally.Tally) {
-	worst := t.Worst()
+	worst := slices.DeleteFunc(t.Worst(), func(f report.Finding) bool { return tally.Passed(&f) })
 	if len(worst) == 0 {
 		return
 	}

@@ -28,6 +28,15 @@ func TestWrite(t *testing.T) {
 	golden.Check(t, "testdata/shop.md", []byte(write(t, sample.Shop(t), &markdown.Options{Title: "Shop", Verdict: &report.Verdict{Reasons: []report.Reason{{Clause: "severity high", Message: "1 critical finding"}}}})))
 }
 
+func TestWrite_nothingWrong(t *testing.T) {
+	r := sample.Shop(t)
+	want := write(t, r, nil)
+	r.Runs = append(r.Runs, report.Run{Tool: "grype", Status: report.StatusAbsent})
+	assert.Equal(t, want, write(t, r, nil), "a tool of the baseline that does not run today has not failed")
+	r.Findings = append(r.Findings, report.Finding{Rule: "BA2001", Kind: report.KindPass})
+	assert.NotContains(t, write(t, r, nil), "BA2001", "a result that says that all is well is not listed")
+}
+
 func TestWrite_staysBelowTheCap(t *testing.T) {
 	r := &report.Report{Runs: []report.Run{{Tool: "gosec", Status: report.StatusCompleted}}}
 	for i := range 3000 {

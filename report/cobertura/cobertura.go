@@ -8,6 +8,7 @@ package cobertura
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -88,11 +89,21 @@ func packages(c *report.Coverage) []*pkg {
 	return list
 }
 
-type writer struct{ w *bufio.Writer }
+type writer struct {
+	w       *bufio.Writer
+	escaped bytes.Buffer
+}
 
 // raw and text leave the error of the underlying writer to Flush.
-func (w *writer) raw(s string)  { _, _ = w.w.WriteString(s) }
-func (w *writer) text(s string) { _ = xml.EscapeText(w.w, []byte(s)) }
+func (w *writer) raw(s string) { _, _ = w.w.WriteString(s) }
+
+// text escapes s. The beginning of a command to Azure Pipelines is written as a reference, since reports are
+// shown in logs too.
+func (w *writer) text(s string) {
+	w.escaped.Reset()
+	_ = xml.EscapeText(&w.escaped, []byte(s))
+	_, _ = w.w.Write(bytes.ReplaceAll(w.escaped.Bytes(), []byte("##"), []byte("#&#35;")))
+}
 
 func (w *writer) pkg(p *pkg) {
 	var n report.CoverageCounts

@@ -43,6 +43,7 @@ func TestWrite_hostile(t *testing.T) {
 	for _, evil := range sample.Evil {
 		var out bytes.Buffer
 		require.NoError(t, cobertura.Write(&out, sample.Hostile(t, evil).Coverage, &cobertura.Options{Source: evil}))
+		assert.NotContains(t, out.String(), "##", "%q", evil)
 		dec := xml.NewDecoder(&out)
 		n := 0
 		for {

@@ -27,10 +27,12 @@ import (
 )
 
 const (
-	format    = "Go cover profile"
-	maxBlocks = 10_000_000
-	maxLine   = 200_000   // of a file
-	maxLines  = 5_000_000 // of all files
+	format     = "Go cover profile"
+	maxFiles   = 500_000
+	maxBlocks  = 10_000_000
+	maxCovered = 20_000_000 // lines of all blocks, which may lie on top of each other
+	maxLine    = 200_000    // of a file
+	maxLines   = 5_000_000  // of all files
 )
 
 // Read reads a profile. The report has coverage and no runs. o may be nil.
@@ -54,14 +56,14 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 			}
 			return nil, b.Fail(&input.SyntaxError{Line: n, Err: err})
 		}
-		if p.blocks > maxBlocks {
-			return nil, b.Fail(&input.CapError{Cap: "blocks", Limit: maxBlocks})
+		if err := p.caps(); err != nil {
+			return nil, b.Fail(err)
 		}
 	}
 	if p.mode == "" {
 		return nil, b.Fail(input.ErrEmpty)
 	}
-	cov, err := p.coverage(module(o))
+	cov, err := p.coverage(ctx, module(o))
 	if err != nil {
 		return nil, b.Fail(err)
 	}
@@ -74,6 +76,7 @@ type profile struct {
 	order  []string
 	files  map[string]*file
 	blocks int
+	lines  int // of all blocks
 }
 
 type file struct {
@@ -86,6 +89,19 @@ type span struct{ startLine, startColumn, endLine, endColumn int }
 type counts struct {
 	statements int
 	hits       int64
+}
+
+// caps says what there is too much of: each takes memory or time far beyond its few bytes.
+func (p *profile) caps() error {
+	switch {
+	case len(p.order) > maxFiles:
+		return &input.CapError{Cap: "files", Limit: maxFiles}
+	case p.blocks > maxBlocks:
+		return &input.CapError{Cap: "blocks", Limit: maxBlocks}
+	case p.lines > maxCovered:
+		return &input.CapError{Cap: "lines in blocks", Limit: maxCovered}
+	}
+	return nil
 }
 
 func (p *profile) line(text string) error {
@@ -117,6 +133,7 @@ func (p *profile) line(text string) error {
 	if !again {
 		f.order = append(f.order, s)
 		p.blocks++
+		p.lines += s.endLine - s.startLine + 1
 	} else {
 		if p.mode == "set" {
 			c.hits = max(old.hits, c.hits)
@@ -181,10 +198,13 @@ func position(s string, line, column *int) bool {
 	return err1 == nil && err2 == nil && *line >= 0 && *column >= 0
 }
 
-func (p *profile) coverage(mod string) (*report.Coverage, error) {
+func (p *profile) coverage(ctx context.Context, mod string) (*report.Coverage, error) {
 	cov := &report.Coverage{}
 	lines := 0
 	for _, name := range p.order {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		f := p.files[name]
 		fc := report.FileCoverage{Path: relative(name, mod), Package: path.Dir(name)}
 		hits := map[int]int64{}

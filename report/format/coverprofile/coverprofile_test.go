@@ -20,6 +20,15 @@ import (
 func TestRead(t *testing.T) { formattest.Golden(t, coverprofile.Read, "*.out") }
 func FuzzRead(f *testing.F) { formattest.Fuzz(f, coverprofile.Read, "*.out") }
 
+// blocks are n blocks of a file that are as long as a file may be.
+func blocks(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "a.go:1.%d,200000.1 1 1\n", i)
+	}
+	return b.String()
+}
+
 func TestRead_bad(t *testing.T) {
 	tests := []struct {
 		name, in string
@@ -33,6 +42,7 @@ func TestRead_bad(t *testing.T) {
 		{"cut", "mode: set\na.go:1.1,2.2 1", report.ErrTruncated},
 		{"ends before it starts", "mode: set\na.go:9.1,2.2 1 1\n", report.ErrSyntax},
 		{"line beyond all files", "mode: set\na.go:1.1,999999999.2 1 1\n", report.ErrTooLarge},
+		{"blocks on top of each other", "mode: set\n" + blocks(200), report.ErrTooLarge},
 		{"long line", "mode: set\n" + strings.Repeat("x", 17<<20), report.ErrTooLarge},
 	}
 	for _, tt := range tests {

@@ -26,8 +26,9 @@ import (
 )
 
 const (
-	format   = "go test -json"
-	maxCases = 2_000_000
+	format      = "go test -json"
+	maxPackages = 100_000 // and builds
+	maxCases    = 2_000_000
 )
 
 // event is a line, in the words of cmd/test2json.
@@ -55,6 +56,9 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		}
 		if err := rd.line(line); err != nil {
 			return nil, b.Fail(&input.SyntaxError{Line: n, Err: err})
+		}
+		if len(rd.suites)+len(rd.builds) > maxPackages {
+			return nil, b.Fail(&input.CapError{Cap: "packages", Limit: maxPackages})
 		}
 		if rd.cases > maxCases {
 			return nil, b.Fail(&input.CapError{Cap: "tests", Limit: maxCases})

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format/gotest"
 	"github.com/waybill-dev/waybill/report/format/internal/formattest"
@@ -14,6 +16,17 @@ import (
 
 func TestRead(t *testing.T) { formattest.Golden(t, gotest.Read, "*.json") }
 func FuzzRead(f *testing.F) { formattest.Fuzz(f, gotest.Read, "*.json") }
+
+func TestRead_tooManyPackages(t *testing.T) {
+	for _, event := range []string{`{"Action":"start","Package":"p%d"}`, `{"Action":"build-fail","ImportPath":"p%d"}`} {
+		var b strings.Builder
+		for i := range 100_001 {
+			fmt.Fprintf(&b, event+"\n", i)
+		}
+		_, err := gotest.Read(t.Context(), strings.NewReader(b.String()), nil)
+		require.ErrorIs(t, err, report.ErrTooLarge)
+	}
+}
 
 func ExampleRead() {
 	rep, err := gotest.Read(context.Background(), strings.NewReader(`{"Action":"run","Package":"shop/cart","Test":"TestAdd"}

@@ -18,7 +18,10 @@ import (
 	"github.com/waybill-dev/waybill/report/format/internal/input"
 )
 
-const maxLines = 20_000_000
+const (
+	maxFiles = 500_000
+	maxLines = 20_000_000
+)
 
 // Read reads a tracefile. The report has coverage and no runs. o may be nil.
 func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, error) {
@@ -42,6 +45,9 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 		empty = false
 		if err := rd.line(text); err != nil {
 			return nil, b.Fail(&input.SyntaxError{Line: n, Err: err})
+		}
+		if len(rd.order) > maxFiles {
+			return nil, b.Fail(&input.CapError{Cap: "files", Limit: maxFiles})
 		}
 		if rd.lines > maxLines {
 			return nil, b.Fail(&input.CapError{Cap: "lines", Limit: maxLines})

@@ -17,6 +17,14 @@ import (
 func TestRead(t *testing.T) { formattest.Golden(t, lcov.Read, "*.info") }
 func FuzzRead(f *testing.F) { formattest.Fuzz(f, lcov.Read, "*.info") }
 
+func records(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "SF:%d\nend_of_record\n", i)
+	}
+	return b.String()
+}
+
 func TestRead_bad(t *testing.T) {
 	tests := []struct {
 		name, in string
@@ -28,6 +36,7 @@ func TestRead_bad(t *testing.T) {
 		{"not a record", "SF:a.js\nhello\nend_of_record\n", report.ErrSyntax},
 		{"DA without a count", "SF:a.js\nDA:1\nend_of_record\n", report.ErrSyntax},
 		{"BRDA cut", "SF:a.js\nBRDA:1,0\nend_of_record\n", report.ErrSyntax},
+		{"files", records(500_001), report.ErrTooLarge},
 		{"long line", "SF:" + strings.Repeat("x", 17<<20), report.ErrTooLarge},
 	}
 	for _, tt := range tests {

@@ -13,9 +13,6 @@ import (
 //
 // The joined run completed only if all its runs did; otherwise it has the status and reason of the worst.
 func Join(sources ...Source) Source {
-	if len(sources) == 1 {
-		return sources[0]
-	}
 	j := &joined{}
 	groups := map[string]int{}
 	for _, s := range sources {
@@ -38,6 +35,9 @@ func Join(sources ...Source) Source {
 		for _, u := range h.Unplaced {
 			j.head.Unplaced = addUnplaced(j.head.Unplaced, u.Tool, u.Reason, u.Count)
 		}
+	}
+	if len(sources) == 1 && len(j.head.Runs) == len(sources[0].Head().Runs) {
+		return sources[0] // nothing to join
 	}
 	return j
 }
@@ -71,7 +71,8 @@ func (j *joined) ofRun(ctx context.Context, i int, need needs) iter.Seq2[Finding
 	}
 }
 
-var statusRank = map[Status]int{StatusCompleted: 0, StatusUnknown: 1, StatusNoResults: 2, StatusFailed: 3}
+// statusRank puts the worst last. A run that did not take place says nothing about one that did.
+var statusRank = map[Status]int{StatusAbsent: -1, StatusCompleted: 0, StatusUnknown: 1, StatusNoResults: 2, StatusFailed: 3}
 
 func joinRuns(a, b Run) Run {
 	if statusRank[b.Status] > statusRank[a.Status] {

@@ -344,6 +344,67 @@ func TestMerge(t *testing.T) {
 	assert.Equal(t, "src/b.go", back.Findings[6].Location.Path)
 }
 
+// A file may hold several runs of a tool; GitHub takes no more than one of a category.
+func TestMerge_oneFile(t *testing.T) {
+	in := log(run("a", result("R1", "x.go", 1, "m")), run("b"), run("A", result("R2", "y.go", 2, "n")))
+	for name, s := range map[string]report.Source{"report": read(t, in, nil), "file": open(t, in, nil)} {
+		var b bytes.Buffer
+		sum, err := report.Merge(t.Context(), &b, []report.Source{s}, nil)
+		require.NoError(t, err)
+		assert.Len(t, sum.Runs, 2, name)
+		assert.Equal(t, 2, sum.Findings, name)
+		back := read(t, b.String(), nil)
+		require.Len(t, back.Runs, 2, name)
+		assert.Equal(t, []string{"R1", "R2"}, []string{back.Findings[0].Rule, back.Findings[1].Rule}, name)
+	}
+	s := read(t, log(run("a"), run("b")), nil)
+	assert.Same(t, s, report.Join(s), "nothing to join")
+}
+
+// A tool that ran only for the baseline says nothing about the same tool that ran.
+func TestJoin_absent(t *testing.T) {
+	for _, order := range [][]report.Status{{report.StatusAbsent, report.StatusCompleted}, {report.StatusCompleted, report.StatusAbsent}} {
+		s := report.Join(&report.Report{Runs: []report.Run{{Tool: "a", Status: order[0]}}}, &report.Report{Runs: []report.Run{{Tool: "a", Status: order[1]}}})
+		assert.Equal(t, report.StatusCompleted, s.Head().Runs[0].Status)
+	}
+}
+
+// The category that the caller gives a run is written, whatever it was read with.
+func TestWriteSARIF_category(t *testing.T) {
+	plain := func() *report.Report { return read(t, log(run("a", result("R", "x.go", 1, "m"))), nil) }
+	named := func() *report.Report {
+		return read(t, log(`{"tool":{"driver":{"name":"a"}},"automationDetails":{"id":"old/","guid":"g"},"results":[`+result("S", "y.go", 1, "m")+`]}`), nil)
+	}
+	give := func(r *report.Report, category string) *report.Report {
+		r.Runs[0].Category = category
+		return r
+	}
+	for name, tt := range map[string]struct {
+		s          report.Source
+		want, text string
+	}{
+		"kept":            {named(), "old", `"automationDetails":{"id":"old/","guid":"g"}`},
+		"given":           {give(plain(), "new"), "new", `"automationDetails":{"id":"new/"}`},
+		"changed":         {give(named(), "new"), "new", `"automationDetails":{"id":"new/","guid":"g"}`},
+		"taken":           {give(named(), ""), "", `"automationDetails":{"guid":"g"}`},
+		"joined, given":   {report.Join(give(plain(), "new"), give(plain(), "new")), "new", `"automationDetails":{"id":"new/"}`},
+		"joined, changed": {report.Join(give(plain(), "new"), give(named(), "new")), "new", `"automationDetails":{"id":"new/","guid":"g"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := write(t, tt.s)
+			assert.Contains(t, out, tt.text)
+			assert.Equal(t, 1, strings.Count(out, "automationDetails"))
+			back := read(t, out, nil)
+			assert.Equal(t, tt.want, back.Runs[0].Category)
+			s, err := report.Compare(t.Context(), tt.s, back, nil)
+			require.NoError(t, err)
+			sum, err := report.Summarize(t.Context(), s)
+			require.NoError(t, err)
+			assert.Equal(t, sum.Findings, sum.Unchanged)
+		})
+	}
+}
+
 func TestDedupe(t *testing.T) {
 	res := func(tool, rule, cwe, sev string, line int) string {
 		return fmt.Sprintf(`{"tool":{"driver":{"name":%q}},"results":[{"ruleId":%q,"message":{"text":"m"},"properties":{"cwe":%q,"severity":%q},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.go"},"region":{"startLine":%d,"snippet":{"text":"exec(x)"}}}}]}]}`, tool, rule, cwe, sev, line)

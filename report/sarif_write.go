@@ -179,6 +179,8 @@ func (o *sarifWriter) copyHeader(ctx context.Context, r *runOut, run *sarifRun) 
 		case seen[m.name]:
 		case m.name == "properties":
 			bags = o.bags(run, m, bags)
+		case m.name == "automationDetails":
+			o.details(r.head, run, m)
 		case m.list:
 			o.raw(`,"` + m.name + `":[`)
 			first := true
@@ -189,7 +191,23 @@ func (o *sarifWriter) copyHeader(ctx context.Context, r *runOut, run *sarifRun) 
 		}
 		seen[m.name] = true
 	}
+	if !seen["automationDetails"] {
+		o.bytes(appendDetails(nil, r.head.Category, nil))
+	}
 	o.bytes(appendRunProperties(nil, r.head, bags, run.head.Status))
+}
+
+// details copies the automationDetails of a run, but the caller may have given it another category.
+func (o *sarifWriter) details(head *Run, run *sarifRun, m span) {
+	if head.Category == run.head.Category {
+		o.member(run.doc, m)
+		return
+	}
+	v, err := run.doc.raw(m)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	o.bytes(appendDetails(nil, head.Category, v))
 }
 
 func (o *sarifWriter) bags(run *sarifRun, m span, bags [][]byte) [][]byte {

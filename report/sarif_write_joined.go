@@ -38,11 +38,17 @@ func (o *sarifWriter) joinHeaders(ctx context.Context, r *runOut) {
 			case r.onlyOld(run, m.name):
 			case m.name == "properties":
 				bags = o.bags(run, m, bags)
+			case m.name == "automationDetails" && !done[m.name]:
+				done[m.name] = true
+				o.details(r.head, run, m)
 			case !done[m.name]:
 				done[m.name] = true
 				o.member(run.doc, m)
 			}
 		}
+	}
+	if !done["automationDetails"] {
+		o.bytes(appendDetails(nil, r.head.Category, nil))
 	}
 	seen := StatusCompleted
 	if slices.ContainsFunc(r.head.sarif, func(run *sarifRun) bool { return run.head.Status == StatusFailed }) {

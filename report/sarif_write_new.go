@@ -27,10 +27,7 @@ func (o *sarifWriter) header(r *runOut) {
 		b = r.appendRule(b, &r.head.Rules[i], &first)
 	}
 	b = append(b, `]}}`...)
-	if r.head.Category != "" {
-		b = append(b, `,"automationDetails":{"id":`...)
-		b = append(rawjson.AppendString(b, r.head.Category+"/"), '}')
-	}
+	b = appendDetails(b, r.head.Category, nil)
 	if r.head.Status == StatusCompleted || r.head.Status == StatusFailed {
 		b = append(b, `,"invocations":[{"executionSuccessful":`...)
 		b = strconv.AppendBool(b, r.head.Status == StatusCompleted)
@@ -49,6 +46,26 @@ func (o *sarifWriter) header(r *runOut) {
 	b = appendRunProperties(b, r.head, nil, seen)
 	o.buf = b
 	o.bytes(b)
+}
+
+// appendDetails writes the automationDetails a run had, with the category it has now.
+func appendDetails(b []byte, category string, have []byte) []byte {
+	start := len(b)
+	b = append(b, `,"automationDetails":{`...)
+	first := true
+	if category != "" {
+		b = appendTextFirst(b, "id", category+"/", &first)
+	}
+	for name, value := range rawjson.Members(have) {
+		if rawjson.Name(name) != "id" {
+			b = appendName(b, name, &first)
+			b = appendValue(b, value)
+		}
+	}
+	if first {
+		return b[:start]
+	}
+	return append(b, '}')
 }
 
 func toolName(s string) string {

@@ -153,8 +153,12 @@ type Suppressed struct {
 }
 
 // Suppress returns s with the findings that the list accepts marked as suppressed. Expired entries suppress
-// nothing. It reads s once to see which entries are used; the error is that of s. o may be nil.
+// nothing, and neither does a nil list. It reads s once to see which entries are used; the error is that of s.
+// o may be nil.
 func Suppress(ctx context.Context, s Source, list *Suppressions, o *SuppressOptions) (Source, Suppressed, error) {
+	if list == nil {
+		list = &Suppressions{}
+	}
 	if o == nil {
 		o = &SuppressOptions{}
 	}

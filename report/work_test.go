@@ -144,6 +144,13 @@ func TestSuppress(t *testing.T) {
 	assert.Len(t, result.Expired, 1)
 }
 
+func TestSuppress_nil(t *testing.T) {
+	s, result, err := report.Suppress(t.Context(), read(t, log(run("a", result("R", "x.go", 1, "m"))), nil), nil, nil)
+	require.NoError(t, err)
+	assert.Zero(t, result)
+	assert.Nil(t, findings(t, s)[0].Suppressed)
+}
+
 func TestParseSuppressions_invalid(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want string }{
 		"no reason":  {`{"version":1,"suppressions":[{"rule":"a","expires":"2030-01-01"},{"rule":"b","reason":"x"}]}`, "suppressions[0]: reason is missing\nsuppressions[1]: expires is missing"},

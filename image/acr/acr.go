@@ -225,9 +225,9 @@ func clientCredentials(ctx context.Context, c *http.Client, authority, tenant st
 // ManagedIdentity is the identity of the virtual machine or pod that this runs on, asked of the instance
 // metadata service.
 type ManagedIdentity struct {
-	ClientID   string // of a user-assigned identity; empty means the system-assigned one
-	Endpoint   string // empty means http://169.254.169.254
-	HTTPClient *http.Client
+	ClientID   string       // of a user-assigned identity; empty means the system-assigned one
+	Endpoint   string       // empty means http://169.254.169.254
+	HTTPClient *http.Client // nil means one that uses no proxy
 }
 
 // Token gets an access token. It is a function for [Options].
@@ -240,13 +240,29 @@ func (m ManagedIdentity) Token(ctx context.Context) (string, error) {
 	if m.ClientID != "" {
 		query.Set("client_id", m.ClientID)
 	}
-	return accessToken(ctx, m.HTTPClient, func(ctx context.Context) (*http.Request, error) {
+	return accessToken(ctx, direct(m.HTTPClient), func(ctx context.Context) (*http.Request, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/metadata/identity/oauth2/token?"+query.Encode(), nil)
 		if err == nil {
 			req.Header.Set("Metadata", "true")
 		}
 		return req, err
 	})
+}
+
+// direct is c, or a client that asks no proxy: the metadata service answers this machine only, and a proxy
+// would read the token.
+func direct(c *http.Client) *http.Client {
+	if c != nil && c.Transport != nil {
+		return c
+	}
+	t := httpx.Transport()
+	t.Proxy = nil
+	own := http.Client{}
+	if c != nil {
+		own = *c
+	}
+	own.Transport = t
+	return &own
 }
 
 func accessToken(ctx context.Context, c *http.Client, request func(context.Context) (*http.Request, error)) (string, error) {

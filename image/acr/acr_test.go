@@ -3,9 +3,12 @@ package acr_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -135,4 +138,20 @@ func TestKeychain_Login_patience(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	close(release)
 	require.ErrorContains(t, <-first, "locked")
+}
+
+// The metadata service is asked directly, whatever the environment says, as a proxy would read the token.
+func TestManagedIdentity_Token_noProxy(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the proxy was asked")
+	}))
+	t.Cleanup(proxy.Close)
+	t.Setenv("HTTP_PROXY", proxy.URL)
+	t.Setenv("http_proxy", proxy.URL)
+	for name, c := range map[string]*http.Client{"no client": nil, "client without transport": {Timeout: time.Minute}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		_, err := acr.ManagedIdentity{Endpoint: "http://192.0.2.1", HTTPClient: c}.Token(ctx) // an address of nobody
+		cancel()
+		require.Error(t, err, name)
+	}
 }

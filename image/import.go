@@ -20,15 +20,16 @@ import (
 type ImportOptions struct {
 	Name string // picks one of several images of an OCI archive, see [OpenOptions]
 
-	// What an archive of docker save does not have: the annotations of the manifest that is made of it, and
-	// the time that replaces the time of the build in the configuration. An OCI archive is taken as it is.
+	// What docker save does not write: annotations of the manifest, and a time that replaces the time of the
+	// build in the configuration. Where one is set the image gets a manifest and a configuration of its own; an
+	// index of several images stays as it is.
 	Annotations map[string]string
 	Created     time.Time
 }
 
 // Import reads an image archive into an OCI layout in dir: a tar of an OCI layout, as BuildKit writes it and
-// docker save since version 25, byte for byte; or what older versions of docker save write, whose layers are
-// compressed on the way. What is said of dir at [Build] goes here too.
+// docker save since version 25, byte for byte unless o asks for changes; or what older versions of docker save
+// write, whose layers are compressed on the way. What is said of dir at [Build] goes here too.
 //
 // It fails with [ErrInvalid] for what is no such archive, with [ErrDigest] when a blob is not what its name
 // says, and with [ErrTooLarge] past 100,000 entries.
@@ -50,7 +51,7 @@ func importArchive(ctx context.Context, r io.Reader, dir string, o *ImportOption
 	if err := im.read(ctx, tar.NewReader(&cancelReader{ctx, r})); err != nil {
 		return nil, err
 	}
-	root, err := im.root()
+	root, err := im.root(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +132,17 @@ func (im *importing) entry(ctx context.Context, name string, h *tar.Header, r io
 }
 
 // root is the image's descriptor, with the manifest in the store.
-func (im *importing) root() (v1.Descriptor, error) {
+func (im *importing) root(ctx context.Context) (v1.Descriptor, error) {
 	if raw, ok := im.small[indexFile]; ok {
 		index := &v1.IndexManifest{}
 		if err := json.Unmarshal(raw, index); err != nil {
 			return v1.Descriptor{}, fail(ErrInvalid, "%s: %w", indexFile, err)
 		}
-		return pick(index.Manifests, im.Name)
+		d, err := pick(index.Manifests, im.Name)
+		if err != nil || len(im.Annotations) == 0 && im.Created.IsZero() {
+			return d, err
+		}
+		return im.rewrite(ctx, d)
 	}
 	raw, ok := im.small["manifest.json"]
 	if !ok {
@@ -179,18 +184,42 @@ func (im *importing) fromDocker(configName string, layerNames []string) (v1.Desc
 		}
 		manifest.Layers = append(manifest.Layers, l.Desc)
 	}
+	return im.put(config, types.OCIConfigJSON, manifest)
+}
+
+// rewrite makes of an image in the store one with what the options ask for.
+func (im *importing) rewrite(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error) {
+	n, err := fetchNode(ctx, im.out, d)
+	if err != nil || n.image == nil {
+		return d, err
+	}
+	config, err := readConfig(ctx, im.out, n)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	manifest := *n.image.DeepCopy()
+	manifest.MediaType = n.desc.MediaType
+	if manifest.Annotations == nil {
+		manifest.Annotations = map[string]string{}
+	}
+	maps.Copy(manifest.Annotations, im.Annotations)
+	return im.put(config, manifest.Config.MediaType, manifest)
+}
+
+// put stores a configuration without the engine's notes, and the manifest on top of it.
+func (im *importing) put(config *v1.ConfigFile, mediaType types.MediaType, manifest v1.Manifest) (v1.Descriptor, error) {
 	im.clean(config)
 	raw, err := marshal(config)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	if manifest.Config, err = im.out.put(raw, types.OCIConfigJSON); err != nil {
+	if manifest.Config, err = im.out.put(raw, mediaType); err != nil {
 		return v1.Descriptor{}, err
 	}
 	if raw, err = marshal(manifest); err != nil {
 		return v1.Descriptor{}, err
 	}
-	return im.out.put(raw, types.OCIManifestSchema1)
+	return im.out.put(raw, manifest.MediaType)
 }
 
 // clean takes out what the engine notes about itself: the container it built in, its version, its host.

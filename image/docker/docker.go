@@ -51,7 +51,7 @@ type Spec struct {
 	Contexts map[string]string
 
 	Labels      map[string]string
-	Annotations map[string]string // of the manifests
+	Annotations map[string]string // of the manifests; not of an index that a Docker engine builds
 
 	// Revision, Source and Version are set as label and as annotation under the names of the OCI image
 	// specification, as in [image.Spec].
@@ -125,6 +125,9 @@ func build(ctx context.Context, s Spec, dir string, o Options) (*image.Layout, e
 	if _, err := os.Stat(s.File); err != nil {
 		return nil, fail(kindOfFile(err), err)
 	}
+	if err := takesLayout(dir); err != nil {
+		return nil, fail(image.ErrInvalid, err)
+	}
 	r := &run{Spec: s, Options: o, dir: dir}
 	if err := r.fetchSecrets(ctx); err != nil {
 		return nil, err
@@ -146,6 +149,24 @@ func build(ctx context.Context, s Spec, dir string, o Options) (*image.Layout, e
 		return r.docker(ctx)
 	}
 	return r.auto(ctx)
+}
+
+// takesLayout refuses a directory that [image.Import] is going to refuse, before a build that may take long.
+func takesLayout(dir string) error {
+	if dir == "" {
+		return errors.New("no directory for the layout")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	ours := func(e fs.DirEntry) bool {
+		return e.Name() == "oci-layout" || e.Name() == "blobs" || strings.HasPrefix(e.Name(), ".tmp-")
+	}
+	if len(entries) > 0 && !slices.ContainsFunc(entries, ours) {
+		return fmt.Errorf("directory %s is not empty and no OCI layout; it is left as it is", dir)
+	}
+	return nil
 }
 
 // auto takes buildx when it can do the work, and docker otherwise.

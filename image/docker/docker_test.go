@@ -99,6 +99,34 @@ func standIn(tb testing.TB, script string) string {
 	return path
 }
 
+// What cannot take a layout is refused before anything is built.
+func TestBuild_directoryOfTheLayout(t *testing.T) {
+	foreign := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(foreign, "precious"), nil, 0o644))
+	ran := filepath.Join(t.TempDir(), "ran")
+	builder := standIn(t, "touch "+ran+"; exit 1\n")
+	for name, dir := range map[string]string{"other files": foreign, "a file": filepath.Join(foreign, "precious"), "no name": ""} {
+		for _, o := range []docker.Options{
+			{Builder: docker.Docker, DockerCommand: builder}, {Address: "unix:///s", BuildxCommand: builder},
+		} {
+			_, err := docker.Build(t.Context(), docker.Spec{Context: contextDir(t)}, dir, &o)
+			require.ErrorIs(t, err, image.ErrInvalid, name)
+			assert.NoFileExists(t, ran, name)
+		}
+	}
+}
+
+// When what comes is no image, nobody waits for the rest.
+func TestBuild_refusedArchive(t *testing.T) {
+	start := time.Now()
+	_, err := docker.Build(t.Context(), docker.Spec{Context: contextDir(t)}, filepath.Join(t.TempDir(), "out"), &docker.Options{
+		Address: "unix:///s", BuildxCommand: standIn(t, "head -c 4096 /dev/urandom; exec sleep 60\n"),
+	})
+	require.ErrorIs(t, err, image.ErrInvalid)
+	require.NotErrorIs(t, err, context.Canceled)
+	assert.Less(t, time.Since(start), 30*time.Second)
+}
+
 // What the builders say when they fail, recorded from buildx 0.38 and Docker 20.10, and the kinds it must give.
 func TestBuild_classifies(t *testing.T) {
 	tests := []struct {

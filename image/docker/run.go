@@ -197,6 +197,8 @@ func (r *run) buildx(ctx context.Context, buildx []string) (*image.Layout, error
 func (r *run) docker(ctx context.Context) (*image.Layout, error) {
 	iid := filepath.Join(r.temp, "iid")
 	flags, env := r.secretFlags()
+	// Attestations would make an index of the image; buildx is told the same below.
+	env = append(env, "BUILDX_NO_DEFAULT_ATTESTATIONS=1")
 	if len(flags) > 0 {
 		env = append(env, "DOCKER_BUILDKIT=1")
 	}
@@ -236,7 +238,8 @@ func (r *run) stream(ctx context.Context, args, env []string, o *image.ImportOpt
 	}()
 	l, err := image.Import(ctx, out, r.dir, o)
 	if err != nil {
-		_ = out.CloseWithError(err) // ends a command that is still writing
+		_ = out.CloseWithError(err)
+		cancel() // nobody waits for the end of a build whose image is not taken
 	} else {
 		_, _ = io.Copy(io.Discard, out)
 	}

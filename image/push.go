@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -38,9 +39,9 @@ type Pushed struct {
 
 // PushedRef is what became of one reference.
 type PushedRef struct {
-	Ref      string // with its digest
-	Status   RefStatus
-	Previous string // digest it pointed to before, when it was moved
+	Ref      string    // with its digest
+	Status   RefStatus // empty when the push failed for it
+	Previous string    // digest it pointed to before, when it was moved
 }
 
 // RefStatus says what a push did to a reference.
@@ -71,6 +72,9 @@ type PushedBlob struct {
 // and the write somebody else can still set the tag; Push looks again afterwards and returns [ErrTagExists]
 // when the tag is not ours any more. A tag that points to the same digest is a success and sends nothing.
 //
+// After that check all references are tried. When some fail, what became of the others is returned beside the
+// error, which joins their errors; nil is returned when all failed.
+//
 // The other errors are those of [Client.Resolve], and [ErrDigest] when a blob of the layout is not what its
 // digest says.
 func (c *Client) Push(ctx context.Context, l *Layout, refs []string, o *PushOptions) (*Pushed, error) {
@@ -97,11 +101,10 @@ func (c *Client) push(ctx context.Context, l *Layout, names []string, o *PushOpt
 	defer func() { _ = s.close() }()
 	t := &transfer{client: c, from: s, nodes: l.nodes, mountFrom: bases(l.nodes), moveTag: o.MoveTag, progress: o.Progress}
 	p, err := t.run(ctx, refs)
-	if err != nil {
-		return nil, err
+	if p != nil {
+		p.Platforms = slices.Clone(l.platforms)
 	}
-	p.Platforms = slices.Clone(l.platforms)
-	return p, nil
+	return p, err
 }
 
 // pushRefs checks all references at once, before anything is sent.
@@ -159,30 +162,42 @@ func (t *transfer) run(ctx context.Context, refs []reference) (*Pushed, error) {
 	root := t.root().desc.Digest
 	p := &Pushed{Ref: refs[0].pinned(root.String()), Digest: root.String()}
 	// All guards come before the first byte, so that a refusal leaves everything as it was.
+	var guards []PushedRef
 	for _, ref := range refs {
 		r, err := t.guard(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		p.Refs = append(p.Refs, r)
+		guards = append(guards, r)
+		p.Refs = append(p.Refs, PushedRef{Ref: r.Ref})
 	}
 	done := map[string]bool{}
+	var errs []error
 	for i, ref := range refs {
-		blobs, r, err := t.deliver(ctx, ref, p.Refs[i], !done[ref.name()])
+		blobs, r, err := t.deliver(ctx, ref, guards[i], !done[ref.name()])
 		if missesBlobs(err) {
 			// What this client remembers of the repository is not so any more: somebody deleted and cleaned up.
 			t.client.repository(ref, "pull,push").forget(blobsOf(t.nodes))
-			blobs, r, err = t.deliver(ctx, ref, p.Refs[i], true)
+			blobs, r, err = t.deliver(ctx, ref, guards[i], true)
 		}
 		if err != nil {
-			return nil, err
+			if len(refs) > 1 {
+				err = fmt.Errorf("%s: %w", ref, err)
+			}
+			if errs = append(errs, err); ctx.Err() != nil {
+				break
+			}
+			continue
 		}
 		if !done[ref.name()] {
 			p.Blobs = append(p.Blobs, blobs...)
 		}
 		done[ref.name()], p.Refs[i] = true, r
 	}
-	return p, nil
+	if len(done) == 0 {
+		p = nil
+	}
+	return p, errors.Join(errs...)
 }
 
 // deliver brings the blobs to the repository of ref, unless they are known to be there, and then sets ref.
@@ -327,8 +342,8 @@ type PushJob struct {
 }
 
 // PushAll pushes many images at the same time. Blobs that several have in common are sent once, and mounted
-// into the other repositories. All are tried: the results are in the order of the jobs, nil for those that
-// failed, and the error joins the errors of those, each as [Client.Push] returns it.
+// into the other repositories. All are tried: the results are in the order of the jobs, each as [Client.Push]
+// returns it, and so are the errors that the error joins. A result is nil when nothing of its job was done.
 func (c *Client) PushAll(ctx context.Context, jobs []PushJob, o *PushOptions) ([]*Pushed, error) {
 	results, errs := make([]*Pushed, len(jobs)), make([]error, len(jobs))
 	running := make(chan struct{}, c.opts.Jobs)

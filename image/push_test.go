@@ -153,6 +153,38 @@ func TestClient_PushAll(t *testing.T) {
 	assert.Equal(t, 11, heads)
 }
 
+// All references are tried, and the result says which of them were set.
+func TestClient_Push_someFail(t *testing.T) {
+	reg := imagetest.NewServer(t, nil)
+	reg.Fail(imagetest.Fault{Method: http.MethodPut, Path: "^/v2/b/manifests/", Status: http.StatusForbidden, Times: -1})
+	c := client(t, nil)
+	l := build(t, image.Files{"a": []byte("1")})
+	var refs []string
+	for _, name := range []string{"/a:1", "/b:1", "/c:1"} {
+		refs = append(refs, reg.Host()+name)
+	}
+	p, err := c.Push(t.Context(), l, refs, nil)
+	require.ErrorIs(t, err, image.ErrDenied)
+	require.ErrorContains(t, err, refs[1]+": PUT ")
+	require.NotNil(t, p)
+	assert.Equal(t, []string{"linux/amd64"}, p.Platforms)
+	require.Len(t, p.Refs, 3)
+	for i, want := range []image.RefStatus{image.RefCreated, "", image.RefCreated} {
+		assert.Equal(t, image.PushedRef{Ref: refs[i] + "@" + l.Digest(), Status: want}, p.Refs[i])
+		ok, err := c.Exists(t.Context(), refs[i])
+		require.NoError(t, err)
+		assert.Equal(t, want != "", ok)
+	}
+
+	p, err = c.Push(t.Context(), l, refs[1:2], nil)
+	require.ErrorIs(t, err, image.ErrDenied)
+	assert.Nil(t, p, "nothing was set")
+	results, err := c.PushAll(t.Context(), []image.PushJob{{Layout: l, Refs: refs}, {Layout: l, Refs: refs[1:2]}}, nil)
+	require.ErrorIs(t, err, image.ErrDenied)
+	assert.Equal(t, image.RefUnchanged, results[0].Refs[0].Status)
+	assert.Nil(t, results[1])
+}
+
 // What changed on disk after it was opened, or scanned, does not reach a registry under the old name.
 func TestClient_Push_changedLayer(t *testing.T) {
 	reg := imagetest.NewServer(t, nil)

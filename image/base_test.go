@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -228,6 +229,36 @@ func TestBuild_cache(t *testing.T) {
 	assert.Equal(t, changed.Digest(), build().Digest())
 }
 
+// Of the cached layers of a base, too, those that are damaged are fetched again.
+func TestBuild_cache_base(t *testing.T) {
+	reg := imagetest.NewServer(t, nil)
+	c := client(t, nil)
+	base := build(t, image.Files{"base": noise(1000)})
+	_, err := c.Push(t.Context(), base, []string{reg.Host() + "/base:1"}, nil)
+	require.NoError(t, err)
+	layer := base.Blobs()[1].Digest
+	cache := t.TempDir()
+	cached := filepath.Join(cache, "blobs/sha256", strings.TrimPrefix(layer, "sha256:"))
+	for _, damage := range []bool{false, true, false} {
+		if damage {
+			content, err := os.ReadFile(cached)
+			require.NoError(t, err)
+			content[len(content)/2] ^= 1
+			require.NoError(t, os.WriteFile(cached, content, 0o644))
+		}
+		l, err := image.Build(t.Context(), image.Spec{Base: reg.Host() + "/base:1", Platforms: []string{"linux/amd64"}}, out(t), &image.BuildOptions{Client: c, CacheDir: cache})
+		require.NoError(t, err)
+		require.NoError(t, l.Verify(t.Context()))
+	}
+	fetched := 0
+	for _, r := range reg.Requests() {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.Path, layer) {
+			fetched++
+		}
+	}
+	assert.Equal(t, 2, fetched, "at first and after the damage")
+}
+
 func TestBuild_refuses(t *testing.T) {
 	notMain := t.TempDir()
 	writeTree(t, notMain, map[string]string{"go.mod": "module example.com/lib\n\ngo 1.26\n", "lib.go": "package lib\n"})
@@ -343,6 +374,49 @@ func TestImport_dockerSave(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := image.Import(t.Context(), bytes.NewReader(tt.archive), out(t), nil)
 			require.ErrorIs(t, err, tt.want)
+		})
+	}
+}
+
+// An archive of docker save since version 25 is a layout; what the options ask for is put into its image.
+func TestImport_layout(t *testing.T) {
+	const annotated = "org.opencontainers.image.created"
+	l := build(t, image.Files{"a": []byte("1")})
+	index, err := image.Build(t.Context(), image.Spec{Layers: []image.Source{image.Files{"a": nil}}, Platforms: []string{"linux/amd64", "linux/arm64"}}, out(t), nil)
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		name    string
+		from    *image.Layout
+		opts    *image.ImportOptions
+		created int64 // 0 when the bytes stay
+	}{
+		{"as it is", l, nil, 0},
+		{"changed", l, &image.ImportOptions{Annotations: map[string]string{"a": "b"}, Created: time.Unix(1700000000, 0)}, 1700000000},
+		{"index", index, &image.ImportOptions{Annotations: map[string]string{"a": "b"}}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var buf bytes.Buffer
+			tw := tar.NewWriter(&buf)
+			require.NoError(t, tw.AddFS(os.DirFS(tt.from.Dir())))
+			require.NoError(t, tw.Close())
+			got, err := image.Import(t.Context(), &buf, out(t), tt.opts)
+			require.NoError(t, err)
+			require.NoError(t, got.Verify(t.Context()))
+			if tt.created == 0 {
+				assert.Equal(t, tt.from.Digest(), got.Digest())
+				return
+			}
+			c, err := got.Config(t.Context(), "")
+			require.NoError(t, err)
+			assert.Equal(t, tt.created, c.Created.Unix())
+			before, err := tt.from.Manifest(t.Context(), "")
+			require.NoError(t, err)
+			after, err := got.Manifest(t.Context(), "")
+			require.NoError(t, err)
+			assert.Equal(t, before.Layers, after.Layers)
+			assert.Equal(t, "b", after.Annotations["a"])
+			assert.Equal(t, before.Annotations[annotated], after.Annotations[annotated], "the others stay")
+			assert.Len(t, got.Blobs(), 2)
 		})
 	}
 }

@@ -155,14 +155,7 @@ func (b *builder) copyBase(ctx context.Context, on *base) ([]v1.Descriptor, erro
 		if layers[i].MediaType = ociLayerType(d.MediaType); layers[i].MediaType == "" {
 			return nil, fail(ErrInvalid, "base layer %s has type %q, which an OCI image cannot have", d.Digest, d.MediaType)
 		}
-		from := on.from
-		if b.cache != nil {
-			if err := b.cache.copyFrom(ctx, from, d); err != nil {
-				return nil, err
-			}
-			from = b.cache
-		}
-		if err := b.out.copyFrom(ctx, from, d); err != nil {
+		if err := b.cache.copyThrough(ctx, b.out, on.from, d); err != nil {
 			return nil, err
 		}
 	}

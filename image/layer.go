@@ -172,9 +172,30 @@ func (c *layerCache) lookUp(ctx context.Context, dst *store, files []File, mtime
 		if ctx.Err() != nil {
 			return layer{}, ctx.Err()
 		}
-		return layer{}, errMiss // a damaged cache is an empty one
+		c.drop(l.Desc)
+		return layer{}, errMiss
 	}
 	return l, nil
+}
+
+// drop removes a blob that could not be copied: a damaged cache is an empty one.
+func (c *layerCache) drop(d v1.Descriptor) { _ = c.root.Remove(blobPath(d.Digest)) }
+
+// copyThrough copies a blob from elsewhere to dst and keeps it in the cache, or takes it from there.
+func (c *layerCache) copyThrough(ctx context.Context, dst *store, from content, d v1.Descriptor) (err error) {
+	if c == nil {
+		return dst.copyFrom(ctx, from, d)
+	}
+	for range 2 {
+		if err = c.copyFrom(ctx, from, d); err != nil {
+			return err
+		}
+		if err = dst.copyFrom(ctx, c.store, d); err == nil || ctx.Err() != nil {
+			return err
+		}
+		c.drop(d)
+	}
+	return err
 }
 
 func (c *layerCache) remember(ctx context.Context, from *store, shape string, l layer) error {

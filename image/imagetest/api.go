@@ -209,7 +209,7 @@ func (s *Server) continueUpload(w http.ResponseWriter, r *http.Request, name, id
 	up := s.sessions[id]
 	s.mu.Unlock()
 	if up == nil || up.repo != name {
-		return refuse(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "no such upload")
+		return noSuchUpload()
 	}
 	switch r.Method {
 	case http.MethodGet:
@@ -226,10 +226,10 @@ func (s *Server) continueUpload(w http.ResponseWriter, r *http.Request, name, id
 		if err := s.receive(id, r.Body); err != nil {
 			return err
 		}
-		s.mu.Lock()
-		data := s.sessions[id].data
-		delete(s.sessions, id)
-		s.mu.Unlock()
+		data, err := s.take(id)
+		if err != nil {
+			return err
+		}
 		return s.finishUpload(w, name, r.URL.Query().Get("digest"), data)
 	case http.MethodDelete:
 		s.mu.Lock()
@@ -241,19 +241,53 @@ func (s *Server) continueUpload(w http.ResponseWriter, r *http.Request, name, id
 	return refuse(http.StatusMethodNotAllowed, "UNSUPPORTED", "%s of an upload", r.Method)
 }
 
+func noSuchUpload() error {
+	return refuse(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "no such upload")
+}
+
 func (s *Server) uploaded(id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.sessions[id].data)
+	if up := s.sessions[id]; up != nil {
+		return len(up.data)
+	}
+	return 0
 }
 
-// receive appends to a session. What arrived before a connection broke stays, so that a client can go on.
+// receive appends to a session. What arrived before a connection broke stays, so that a client can go on. While
+// the body was on its way another request may have ended the session.
 func (s *Server) receive(id string, body io.Reader) error {
 	data, err := io.ReadAll(body)
 	s.mu.Lock()
-	s.sessions[id].data = append(s.sessions[id].data, data...)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	up := s.sessions[id]
+	if up != nil {
+		up.data = append(up.data, data...)
+	} else if err == nil {
+		err = noSuchUpload()
+	}
 	return err
+}
+
+// take ends a session and returns what it got.
+func (s *Server) take(id string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	up := s.sessions[id]
+	if up == nil {
+		return nil, noSuchUpload()
+	}
+	delete(s.sessions, id)
+	return up.data, nil
+}
+
+// keep reads a body, into the session when the request is for one.
+func (s *Server) keep(r *http.Request, body io.Reader) {
+	if _, id, ok := strings.Cut(r.URL.Path, "/blobs/uploads/"); ok && !reads(r.Method) {
+		_ = s.receive(id, body)
+		return
+	}
+	_, _ = io.Copy(io.Discard, body)
 }
 
 func (s *Server) finishUpload(w http.ResponseWriter, name, digest string, data []byte) error {

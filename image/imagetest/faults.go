@@ -19,8 +19,8 @@ type Fault struct {
 
 	Delay time.Duration // before anything else
 
-	// AfterBytes is how much of the request's body is read before Status or Drop happen; the registry keeps
-	// those bytes in the upload session.
+	// AfterBytes is how much of the request's body is read before Status or Drop happen; what is read goes into
+	// the upload session, if the request is for one, and stays there.
 	AfterBytes int64
 
 	Status int         // answer with this status instead; 401 comes with the registry's challenge, and ends all tokens
@@ -165,7 +165,7 @@ func (s *Server) before(w *recorder, r *http.Request, f *Fault, body *countingBo
 			panic(http.ErrAbortHandler)
 		}
 	case f.Status != 0:
-		_, _ = io.CopyN(io.Discard, body, f.AfterBytes)
+		s.keep(r, io.LimitReader(body, f.AfterBytes))
 		for k, v := range f.Header {
 			w.Header()[http.CanonicalHeaderKey(k)] = v
 		}

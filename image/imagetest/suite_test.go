@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -56,6 +57,62 @@ func TestServer_strict(t *testing.T) {
 	assert.Equal(t, `</v2/app/tags/list?last=b&n=2>; rel="next"`, header.Get("Link"))
 	_, _, body = do("GET", "/v2/app/tags/list?last=b&n=2", nil, "")
 	assert.JSONEq(t, `{"name":"app","tags":["c"]}`, body)
+}
+
+// A session may end while a body for it is on its way.
+func TestServer_sessionEnds(t *testing.T) {
+	for _, method := range []string{http.MethodPatch, http.MethodPut} {
+		t.Run(method, func(t *testing.T) {
+			s := imagetest.NewServer(t, nil)
+			transport := &http.Transport{ExpectContinueTimeout: time.Hour} // the body goes when the server reads it
+			t.Cleanup(transport.CloseIdleConnections)
+			do := func(method, path string, body io.Reader) (int, http.Header) {
+				req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, body)
+				assert.NoError(t, err)
+				req.Header.Set("Expect", "100-continue")
+				resp, err := transport.RoundTrip(req)
+				if !assert.NoError(t, err) { // no require: one of them runs beside the test
+					return 0, nil
+				}
+				assert.NoError(t, resp.Body.Close())
+				return resp.StatusCode, resp.Header
+			}
+			_, header := do(http.MethodPost, "/v2/app/blobs/uploads/", nil)
+			session := header.Get("Location")
+			body, w := io.Pipe()
+			go func() {
+				_, _ = w.Write([]byte("begun"))
+				do(http.MethodDelete, session, nil)
+				_ = w.Close()
+			}()
+			status, _ := do(method, session, body)
+			assert.Equal(t, http.StatusNotFound, status)
+			status, _ = do(http.MethodGet, session, nil)
+			assert.Equal(t, http.StatusNotFound, status)
+		})
+	}
+}
+
+// What is read before a fault stays in the session, as the registry may have had it when it failed.
+func TestFault_AfterBytes(t *testing.T) {
+	s := imagetest.NewServer(t, nil)
+	c := s.HTTPClient()
+	t.Cleanup(c.CloseIdleConnections)
+	do := func(method, path, body string) (int, http.Header) {
+		req, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, strings.NewReader(body))
+		require.NoError(t, err)
+		resp, err := c.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode, resp.Header
+	}
+	s.Fail(imagetest.Fault{Method: http.MethodPatch, Status: http.StatusBadGateway, AfterBytes: 3})
+	_, header := do(http.MethodPost, "/v2/app/blobs/uploads/", "")
+	session := header.Get("Location")
+	status, _ := do(http.MethodPatch, session, "12345")
+	assert.Equal(t, http.StatusBadGateway, status)
+	_, header = do(http.MethodGet, session, "")
+	assert.Equal(t, "0-2", header.Get("Range"))
 }
 
 // A registry that lies in one point must not pass.

@@ -42,7 +42,8 @@ type Options struct {
 	Attempts int
 
 	// StallTimeout ends a transfer that does not move a byte for so long; it counts as a failed attempt.
-	// 0 means a minute.
+	// 0 means a minute. At the end of a large blob, which the registry reads once more to verify it, up to five
+	// minutes are added.
 	StallTimeout time.Duration
 }
 

@@ -43,13 +43,15 @@ func TestClient_Push_survives(t *testing.T) {
 		fault imagetest.Fault
 		most  int64 // bytes the registry may have read
 	}{
-		// The token ends while the body is on its way; the body is sent again from its start.
-		{"401 in mid-upload", imagetest.Fault{Method: "PUT", Path: sessions, Status: 401, AfterBytes: layerBytes / 2}, 2 * layerBytes},
-		{"401 at the end", imagetest.Fault{Method: "PUT", Path: sessions, Status: 401, AfterBytes: layerBytes}, 5 * layerBytes / 2},
+		// The token ends while the body is on its way. The body is sent again from its start, and once more in a new
+		// session when the digest shows that the first bytes were kept.
+		{"401 in mid-upload", imagetest.Fault{Method: "PUT", Path: sessions, Status: 401, AfterBytes: layerBytes / 2}, 11 * layerBytes / 4},
+		{"401 at the end", imagetest.Fault{Method: "PUT", Path: sessions, Status: 401, AfterBytes: layerBytes}, 13 * layerBytes / 4},
 		// The session keeps what arrived, so the rest is enough.
 		{"reset at half", imagetest.Fault{Method: "PUT", Path: sessions, Drop: true, AfterBytes: layerBytes / 2}, 5 * layerBytes / 4},
 		{"reset at once", imagetest.Fault{Method: "PUT", Path: sessions, Drop: true}, 5 * layerBytes / 4},
 		{"429 with Retry-After", imagetest.Fault{Method: "PUT", Path: sessions, Status: 429, Header: http.Header{"Retry-After": {"0"}}}, 2 * layerBytes},
+		{"502 at half", imagetest.Fault{Method: "PUT", Path: sessions, Status: 502, AfterBytes: layerBytes / 2}, 5 * layerBytes / 4},
 		{"502 for a while", imagetest.Fault{Status: 502, Times: 3}, 2 * layerBytes},
 		{"500 on the manifest", imagetest.Fault{Method: "PUT", Path: "/manifests/", Status: 500}, 2 * layerBytes},
 		{"503 on the token", imagetest.Fault{Path: "^/token", Status: 503}, 2 * layerBytes},

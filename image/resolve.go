@@ -249,11 +249,13 @@ func (b *remoteBlob) reopen() error {
 func (b *remoteBlob) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.at += int64(n)
-	if n > 0 || err == nil || errors.Is(err, io.EOF) && b.at >= b.desc.Size {
-		if errors.Is(err, io.EOF) && b.at < b.desc.Size {
-			err = nil // the next read meets it again
-		}
-		return n, err
+	switch {
+	case err == nil:
+		return n, nil
+	case b.at >= b.desc.Size:
+		return n, io.EOF // however it ended: all bytes are there
+	case n > 0:
+		return n, nil // the next read meets the error again
 	}
 	if b.broken++; b.broken >= b.repo.client.opts.Attempts || b.ctx.Err() != nil {
 		if errors.Is(err, io.EOF) {

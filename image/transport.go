@@ -49,6 +49,8 @@ type request struct {
 	size   int64
 	moved  func(n int64) // told how many bytes of the body have gone; may be nil
 	ok     []int         // statuses that are no error
+
+	patience time.Duration // beyond the stall timeout, for the reply when the whole body has gone
 }
 
 // reply is an answer without its body.
@@ -293,10 +295,11 @@ func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, author
 		req.ContentLength = r.size // no GetBody: trying again is our own job, with a body that is watched
 		// Handing files to the kernel to send by itself was tried: it saves us a little work, and costs a registry
 		// on the same machine more than that.
-		req.Body = &watched{ReadCloser: body, dog: dog, moved: r.moved}
+		req.Body = &watched{ReadCloser: body, dog: dog, moved: r.moved, size: r.size, patience: r.patience}
 		if r.size == 0 {
 			_ = body.Close()
 			req.Body = http.NoBody
+			dog.wait(r.patience)
 		}
 	}
 	resp, err := h.client.http.Do(req)
@@ -305,6 +308,7 @@ func (h *host) roundTrip(ctx context.Context, r request, target *url.URL, author
 		dog.stop()
 		return nil, err
 	}
+	dog.wait(0)
 	resp.Body = &watched{ReadCloser: resp.Body, dog: dog, ends: true}
 	return resp, nil
 }
@@ -401,7 +405,8 @@ func watch(ctx context.Context, after time.Duration) (context.Context, *dog) {
 	return ctx, d
 }
 
-func (d *dog) moved() { d.timer.Reset(d.after) }
+// wait puts the end off, by more than usual when there is a reason for patience.
+func (d *dog) wait(patience time.Duration) { d.timer.Reset(d.after + patience) }
 
 func (d *dog) stop() {
 	d.timer.Stop()
@@ -415,13 +420,21 @@ type watched struct {
 	ends  bool // with this body the exchange ends, and the dog may go
 	n     int64
 	moved func(int64)
+
+	size     int64 // of a body that is sent
+	patience time.Duration
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	if n > 0 {
-		w.dog.moved()
-		if w.n += int64(n); w.moved != nil {
+		w.n += int64(n)
+		var patience time.Duration
+		if w.n == w.size {
+			patience = w.patience
+		}
+		w.dog.wait(patience)
+		if w.moved != nil {
 			w.moved(w.n)
 		}
 	}

@@ -3,11 +3,16 @@ package image
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -93,6 +98,81 @@ func TestHost_rebinding(t *testing.T) {
 		} else {
 			assert.Positive(t, asked["store.test"], "a private registry may send to its own kind")
 		}
+	}
+}
+
+// transportFunc is a registry that no network leads to.
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func privateRepository(t *testing.T, o Options, f transportFunc) *repository {
+	t.Helper()
+	o.HTTPClient = &http.Client{Transport: f}
+	c, err := New(&o)
+	require.NoError(t, err)
+	r := c.repository(reference{host: "127.0.0.1:5000", repo: "app", tag: "1"}, "pull,push")
+	r.host.setScheme("https")
+	return r
+}
+
+// A registry reads a large blob once more before it answers the request that ends the upload, and nothing moves
+// meanwhile.
+func TestUpload_put_patience(t *testing.T) {
+	const size = 3 << 30
+	for name, tt := range map[string]struct {
+		size, sent int64
+		want       error
+	}{
+		"body of a large blob":         {size, size - 1000, nil},
+		"large blob that is all there": {size, size, nil},
+		"small blob":                   {1000, 0, errStalled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				repo := privateRepository(t, Options{StallTimeout: time.Minute}, func(r *http.Request) (*http.Response, error) {
+					_, err := io.Copy(io.Discard, r.Body)
+					select {
+					case <-time.After(4 * time.Minute):
+						return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody, Request: r}, err
+					case <-r.Context().Done():
+						return nil, r.Context().Err()
+					}
+				})
+				u := &upload{repo: repo, from: noughts{}, desc: v1.Descriptor{Size: tt.size}, sent: tt.sent, session: &url.URL{Scheme: "https", Host: "127.0.0.1:5000"}}
+				require.ErrorIs(t, u.put(t.Context()), tt.want)
+			})
+		})
+	}
+	assert.Equal(t, 5*time.Minute, verification(maxPullBytes))
+}
+
+// noughts is content of zeros.
+type noughts struct{ content }
+
+func (noughts) blob(_ context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(strings.Repeat("0", int(d.Size-offset)))), nil
+}
+
+// A connection may break in the very read that still brings bytes.
+func TestRemoteBlob_Read_brokenWithBytes(t *testing.T) {
+	const blob = "all of the blob"
+	for _, at := range []int{1, 7, len(blob)} {
+		asked := 0
+		repo := privateRepository(t, Options{}, func(r *http.Request) (*http.Response, error) {
+			if asked++; asked == 1 {
+				body := iotest.DataErrReader(io.MultiReader(strings.NewReader(blob[:at]), iotest.ErrReader(errors.New("reset"))))
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(body), Request: r}, nil
+			}
+			header := http.Header{"Content-Range": {strings.Replace(r.Header.Get("Range"), "=", " ", 1)}}
+			return &http.Response{StatusCode: http.StatusPartialContent, Header: header, Body: io.NopCloser(strings.NewReader(blob[at:])), Request: r}, nil
+		})
+		r, err := repo.blob(t.Context(), v1.Descriptor{Size: int64(len(blob))}, 0)
+		require.NoError(t, err)
+		got, err := io.ReadAll(r)
+		require.NoError(t, err, "broken at %d", at)
+		assert.Equal(t, blob, string(got))
+		require.NoError(t, r.Close())
 	}
 }
 

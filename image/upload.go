@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -108,6 +109,7 @@ type upload struct {
 	session *url.URL // where the next bytes go; nil before the first attempt and when a session is lost
 	sent    int64    // bytes the registry has, as it says itself
 	broken  bool     // the attempt before this one broke off
+	bodies  int      // how many bodies were begun in the session
 }
 
 // try is one attempt: in the session of the last one when the registry still has it, and from the byte it
@@ -121,7 +123,7 @@ func (u *upload) try(ctx context.Context, _ int) error {
 		if err != nil {
 			return err
 		}
-		u.session, u.sent = location, 0
+		u.session, u.sent, u.bodies = location, 0, 0
 	}
 	u.broken = true
 	if u.sent > 0 {
@@ -133,13 +135,15 @@ func (u *upload) try(ctx context.Context, _ int) error {
 }
 
 // again says whether an attempt may be repeated. A session that the registry does not know any more, or that
-// got bytes in a way we did not mean, is given up for a new one.
+// got bytes in a way we did not mean, is given up for a new one. The latter shows only in the digest when a
+// body was sent twice, after a 401, and the session kept the first.
 func (u *upload) again(err error) error {
 	if err == nil {
 		return nil
 	}
 	refused, ok := errors.AsType[*RegistryError](err)
-	if ok && slices.Contains([]int{http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable}, refused.Status) {
+	lost := ok && slices.Contains([]int{http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable}, refused.Status)
+	if lost || ok && refused.Code == "DIGEST_INVALID" && u.bodies > 1 {
 		u.session = nil
 		return retry.Again(err)
 	}
@@ -213,6 +217,8 @@ func (u *upload) put(ctx context.Context) error {
 		size:   u.desc.Size - u.sent,
 		moved:  u.report,
 		ok:     []int{http.StatusCreated},
+
+		patience: verification(u.desc.Size),
 	})
 	if err != nil {
 		return err
@@ -224,8 +230,16 @@ func (u *upload) put(ctx context.Context) error {
 	return nil
 }
 
+// verification is how long a registry may need to hold a blob against its digest, at a slow 10 MB each second.
+func verification(size int64) time.Duration {
+	return min(time.Duration(size/10_000_000)*time.Second, 5*time.Minute)
+}
+
 func (u *upload) body(ctx context.Context) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return u.from.blob(ctx, u.desc, u.sent) }
+	return func() (io.ReadCloser, error) {
+		u.bodies++
+		return u.from.blob(ctx, u.desc, u.sent)
+	}
 }
 
 // report says how far the blob has got when n bytes of a body have gone.

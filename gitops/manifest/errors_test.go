@@ -25,6 +25,8 @@ func TestSet_errors(t *testing.T) {
 		"unclosed":                {"a: 'b\n", web, manifest.ErrSyntax, "f.yaml:"},
 		"tab":                     {"a:\n\tb: c\n", web, manifest.ErrSyntax, "f.yaml:2:1"},
 		"template":                {"{{- if .x }}\nimage: reg.io/web:v1\n{{ end }}\n", web, manifest.ErrTemplate, "f.yaml:"},
+		"template of the tag":     {"image: {repository: reg.io/web, tag: '{{ .Values.version }}'}\n", web, manifest.ErrNotFound, "reg.io/web"},
+		"template, parameters":    {"kind: ApplicationSet\nspec: {template: {spec: {source: {helm: {parameters: [{name: image.repository, value: reg.io/web}, {name: image.tag, value: '{{tag}}'}]}}}}}\n", web, manifest.ErrNotFound, "reg.io/web"},
 		"unknown alias":           {"image: *x\n", web, manifest.ErrSyntax, "f.yaml:1:8"},
 		"key twice":               {"x: 1\n---\na:\n  image: reg.io/web:v1\n  image: reg.io/web:v0\n", web, manifest.ErrSyntax, "f.yaml:5:3: not readable as YAML: key \"image\" stands twice in one mapping, first on line 4"},
 		"two, one expected":       {"a: {image: reg.io/web:v1}\nb: {image: reg.io/web:v1}\n", []manifest.Edit{{Image: "reg.io/web", To: "v2", Matches: 1}}, manifest.ErrCount, "2 instead of 1"},
@@ -33,6 +35,7 @@ func TestSet_errors(t *testing.T) {
 		"alias in the env":        {"a: {image: &i reg.io/web:v1}\nenv: [{value: *i}]\n", web, manifest.ErrAlias, "on line 2"},
 		"anchor in the env":       {"env: [{value: &i reg.io/web:v1}]\na: {image: *i}\n", web, manifest.ErrAlias, "used where no image stands"},
 		"merged, other image":     {"b: &b {repository: reg.io/web, tag: v1}\nc: {<<: *b, repository: reg.io/api}\n", web, manifest.ErrAlias, "reg.io/api"},
+		"merged twice, other":     {"x: &b {registry: reg.io, repository: web, tag: v1}\ny: &m {<<: *b}\napi: {<<: *m, repository: api}\n", web, manifest.ErrAlias, "reg.io/api"},
 		"merged, no image":        {"b: &b {tag: v1}\na: {<<: *b, repository: reg.io/web}\nc: {<<: *b, other: x}\n", web, manifest.ErrAlias, "no image"},
 		"digest without a key":    {"image: {repository: reg.io/web, tag: v1}\n", []manifest.Edit{{Image: "reg.io/web", To: "@" + digest}}, manifest.ErrUnsupported, "tag@digest"},
 		"several lines, plain":    {"image: {repository: reg.io/web, tag: v1\n  }\na: {repository: reg.io/web, tag: v1\n   x}\n", web, manifest.ErrUnsupported, "several lines"},
@@ -127,7 +130,7 @@ func TestSet_droppedDigest(t *testing.T) {
 // TestSet_quotes: a tag that some YAML parser reads as anything but a string gets quotes.
 func TestSet_quotes(t *testing.T) {
 	quoted := []string{
-		"1", "12345678", "0123", "0o17", "0x1F", "0b101", "1_000", "1.20", "1e3", "1.5e3", "685_230.15", "null", "Null", "true", "FALSE",
+		"1", "12345678", "0123", "0o17", "0x1F", "0b101", "0X1F", "0B101", "0O17", "1e_3", "1e5_", "1_000", "1.20", "1e3", "1.5e3", "685_230.15", "null", "Null", "true", "FALSE",
 		"yes", "No", "on", "OFF", "y", "N", "2024-01-02", "2001-12-14", "_1.2e",
 	}
 	quoted = quoted[:len(quoted)-1]
@@ -170,4 +173,13 @@ func TestSet_parseAll(t *testing.T) {
 	require.NoError(t, err, "UTF-16 that does not hold the image")
 	_, _, err = e.File("f.yaml", []byte("\xff\xfew\x00e\x00b\x00"))
 	require.ErrorIs(t, err, manifest.ErrUnsupported)
+}
+
+// TestEditor_template: what stands in front of the part that does not parse is not edited, and so not found.
+func TestEditor_template(t *testing.T) {
+	e, err := manifest.NewEditor([]manifest.Edit{{Image: "reg.io/web", To: "v2"}}, &manifest.Options{ParseAll: true})
+	require.NoError(t, err)
+	_, _, err = e.File("t.yaml", []byte("image: reg.io/web:v1\n---\n{{- if .x }}\napp: web\n{{- end }}\n"))
+	require.ErrorIs(t, err, manifest.ErrTemplate)
+	require.ErrorIs(t, e.Check(), manifest.ErrNotFound)
 }

@@ -16,7 +16,7 @@ import (
 
 // File makes the edits in one file and returns the new bytes and what changed, in the order of the file. If
 // nothing changes, out is in. An image that does not stand in this file is no error here, see
-// [Editor.Check]. After an error the editor has counted part of the file.
+// [Editor.Check]. A file that ends in an error counts as one that holds no image.
 func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err error) {
 	fail := func(kind, err error) ([]byte, []Change, error) {
 		return nil, nil, &Error{Op: "set", File: name, Kind: kind, Err: err}
@@ -30,6 +30,18 @@ func (e *Editor) File(name string, in []byte) (out []byte, ch []Change, err erro
 	case len(in) > e.o.MaxBytes:
 		return fail(ErrTooLarge, fmt.Errorf("%d bytes; the cap MaxBytes is %d", len(in), e.o.MaxBytes))
 	}
+	matched := make([]int, len(e.edits))
+	for i := range e.edits {
+		matched[i] = e.edits[i].matched
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		for i := range e.edits {
+			e.edits[i].matched = matched[i]
+		}
+	}()
 	var edited []byte
 	done := 0              // how far the output has come
 	lines, counted := 0, 0 // lines up to an offset
@@ -403,9 +415,10 @@ func (f *finder) sharing(o op, values map[*yaml.Node][]*target, wanted map[*targ
 
 // change describes an operation.
 func change(file string, t *target, ed *edit, o op) Change {
+	after := t.after(ed)
 	c := Change{
 		File: file, Object: t.object, Path: o.path, New: o.value, Image: ed.Image,
-		OldTag: t.ref.tag, NewTag: ed.to.tag, NewRef: t.after(ed).String(),
+		OldTag: t.ref.tag, NewTag: after.tag, NewRef: after.String(),
 	}
 	at := o.slot.scalar()
 	if o.kind != insert {
@@ -421,6 +434,9 @@ func change(file string, t *target, ed *edit, o op) Change {
 // after is the image as it will stand.
 func (t *target) after(ed *edit) reference {
 	r := t.ref.with(ed.to)
+	if t.form == split && t.digest != nil && r.tag == "" { // the tag beside a digest stays where none was given
+		r.tag = t.ref.tag
+	}
 	if r.name == "" { // a tag reached by its path, with no repository beside it
 		r.name = ed.Image
 	}

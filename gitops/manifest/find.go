@@ -231,8 +231,11 @@ func (f *finder) splitAt(n *yaml.Node, path string) *target {
 	}
 }
 
-// add completes a target and keeps it, unless it is no image after all.
+// add completes a target and keeps it, unless it is no image after all, or a template of one.
 func (f *finder) add(t *target) {
+	if slices.ContainsFunc(t.slots(), func(s *slot) bool { return strings.Contains(s.text(), "{{") }) {
+		return
+	}
 	switch t.form {
 	case split:
 		name := t.repository.text()
@@ -384,24 +387,33 @@ func (f *finder) scalarAt(m *yaml.Node, path, key string) *slot {
 	return nil
 }
 
-// merged returns the mappings merged into m by "<<", one level deep.
+// merged returns the mappings merged into m by "<<", directly or by way of others, those that win first.
 func merged(m *yaml.Node) []*yaml.Node {
+	seen := map[*yaml.Node]bool{m: true} // a mapping may be merged into itself
 	var bases []*yaml.Node
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if k := m.Content[i]; k.Kind != yaml.ScalarNode || k.Value != "<<" || k.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
-			continue
+	var merge func(m *yaml.Node)
+	add := func(n *yaml.Node) {
+		if n = deref(n); n.Kind == yaml.MappingNode && !seen[n] {
+			seen[n] = true
+			bases = append(bases, n)
+			merge(n)
 		}
-		switch v := deref(m.Content[i+1]); v.Kind {
-		case yaml.MappingNode:
-			bases = append(bases, v)
-		case yaml.SequenceNode:
-			for _, item := range v.Content {
-				if item := deref(item); item.Kind == yaml.MappingNode {
-					bases = append(bases, item)
+	}
+	merge = func(m *yaml.Node) {
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if k := m.Content[i]; k.Kind != yaml.ScalarNode || k.Value != "<<" || k.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+				continue
+			}
+			if v := deref(m.Content[i+1]); v.Kind == yaml.SequenceNode {
+				for _, item := range v.Content {
+					add(item)
 				}
+			} else {
+				add(v)
 			}
 		}
 	}
+	merge(m)
 	return bases
 }
 

@@ -56,6 +56,17 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// A tag beside a digest stays where only a digest is asked for, and is part of what the change says.
+func TestSet_digestBesideTag(t *testing.T) {
+	other := strings.Replace(digest, "0", "f", 1)
+	out, ch, err := manifest.Set("v.yaml", []byte("image: {repository: reg.io/app, tag: build-9, digest: \""+other+"\"}\n"), []manifest.Edit{{Image: "reg.io/app", To: "@" + digest}}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "image: {repository: reg.io/app, tag: build-9, digest: \""+digest+"\"}\n", string(out))
+	require.Len(t, ch, 1)
+	assert.Equal(t, "build-9", ch[0].NewTag)
+	assert.Equal(t, "reg.io/app:build-9@"+digest, ch[0].NewRef)
+}
+
 func TestSet_kustomization(t *testing.T) {
 	in := strings.ReplaceAll(`images:
   - name: web # w

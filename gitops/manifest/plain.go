@@ -11,15 +11,15 @@ import (
 var notString = []*regexp.Regexp{
 	regexp.MustCompile(`^(?:~|null|Null|NULL|<<|=|)$`),
 	regexp.MustCompile(`^(?i:y|yes|n|no|true|false|on|off)$`),
-	regexp.MustCompile(`^[-+]?0b[01_]+$`),                                       // 1.1 binary
-	regexp.MustCompile(`^[-+]?0o?[0-7_]+$`),                                     // octal of 1.1 and of 1.2
-	regexp.MustCompile(`^[-+]?0x[0-9a-fA-F_]+$`),                                // hexadecimal
-	regexp.MustCompile(`^[-+]?[0-9][0-9_]*$`),                                   // decimal
-	regexp.MustCompile(`^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+`),                   // sexagesimal, integer or not
-	regexp.MustCompile(`^[-+]?\.(?i:inf)$|^\.(?i:nan)$`),                        // not finite
-	regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*$`),                    // date, with or without time
-	regexp.MustCompile(`^[-+]?(?:[0-9][0-9_]*)?\.[0-9_]*(?:[eE][-+]?[0-9]+)?$`), // float with a point
-	regexp.MustCompile(`^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$`),      // float with an exponent
+	regexp.MustCompile(`^[-+]?0[bB][01_]+$`),                                     // 1.1 binary
+	regexp.MustCompile(`^[-+]?0[oO]?[0-7_]+$`),                                   // octal of 1.1 and of 1.2
+	regexp.MustCompile(`^[-+]?0[xX][0-9a-fA-F_]+$`),                              // hexadecimal
+	regexp.MustCompile(`^[-+]?[0-9][0-9_]*$`),                                    // decimal
+	regexp.MustCompile(`^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+`),                    // sexagesimal, integer or not
+	regexp.MustCompile(`^[-+]?\.(?i:inf)$|^\.(?i:nan)$`),                         // not finite
+	regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*$`),                     // date, with or without time
+	regexp.MustCompile(`^[-+]?(?:[0-9][0-9_]*)?\.[0-9_]*(?:[eE][-+]?[0-9_]+)?$`), // float with a point
+	regexp.MustCompile(`^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9_]+$`),      // float with an exponent
 }
 
 // plainSafe is what a plain scalar made by this package may consist of: the characters of references, tags

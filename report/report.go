@@ -166,6 +166,13 @@ const (
 	KindPass          Kind = "pass"
 )
 
+var kinds = []Kind{KindFail, KindOpen, KindReview, KindInformational, KindNotApplicable, KindPass}
+
+// harmless says that a result of this kind is nothing to do something about.
+func (k Kind) harmless() bool {
+	return k == KindPass || k == KindNotApplicable || k == KindInformational
+}
+
 // Finding is one thing a tool found. The zero value of every member means "not said".
 type Finding struct {
 	// Run counts into the Runs of the source. Tool is the name of that run's tool.
@@ -254,6 +261,8 @@ const (
 	StateUpdated   BaselineState = "updated"
 	StateAbsent    BaselineState = "absent"
 )
+
+var baselineStates = []BaselineState{StateNew, StateUnchanged, StateUpdated, StateAbsent}
 
 // Suppression says that a finding is accepted, by whom and how long.
 type Suppression struct {

@@ -448,10 +448,10 @@ func (run *sarifRun) inspect(v []byte) {
 			run.inspectRegion(value)
 		case "kind":
 			bit = 1 << 6
-			ok = value[0] == '"'
+			ok = slices.Contains(kinds, Kind(rawjson.Text(value)))
 		case "baselineState":
 			bit = 1 << 7
-			ok = value[0] == '"'
+			ok = slices.Contains(baselineStates, BaselineState(rawjson.Text(value)))
 		case "suppressions":
 			bit = 1 << 8
 			ok = value[0] == '['

@@ -318,12 +318,16 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) (own [
 	if f.Kind == "" {
 		f.Kind = KindFail
 	}
+	kind := f.Kind
+	if !slices.Contains(kinds, kind) {
+		kind = KindFail // a word that means nothing makes nothing harmless
+	}
 	secret := rule != nil && rule.secret || run.secretTool()
 	level := f.Level
 	said := level != LevelUnset || rule != nil && rule.Level != LevelUnset
 	if level == LevelUnset {
 		switch {
-		case f.Kind != KindFail:
+		case kind != KindFail:
 			level = LevelNone
 		case rule != nil && rule.Level != LevelUnset:
 			level = rule.Level
@@ -368,7 +372,7 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) (own [
 	trivy, trivySays := run.trivySeverity(f.Message)
 	switch {
 	case f.Severity != SeverityUnknown:
-	case f.Kind != KindFail && f.Kind != KindOpen && f.Kind != KindReview:
+	case kind.harmless():
 		f.Severity, f.SeverityFrom = SeverityInfo, "kind"
 	case trivySays:
 		f.Severity, f.SeverityFrom = trivy, "word"
@@ -388,7 +392,7 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) (own [
 		f.Severity, f.SeverityFrom = level.Severity(), "level"
 	}
 	// SARIF's default is warning; where nobody chose a level and there is a real severity, that says more.
-	if !said && f.Kind == KindFail && (f.SeverityFrom == "score" || f.SeverityFrom == "word") && f.Severity != SeverityUnknown {
+	if !said && kind == KindFail && (f.SeverityFrom == "score" || f.SeverityFrom == "word") && f.Severity != SeverityUnknown {
 		level = f.Severity.Level()
 	}
 	f.Level = level

@@ -255,6 +255,17 @@ func TestReadSARIF_oddRegion(t *testing.T) {
 	assert.Equal(t, [][2]int{{0, 0}, {7, 7}, {0, 0}, {7, 7}, {3, 4}}, lines)
 }
 
+// A word that means nothing makes nothing harmless, and is counted.
+func TestReadSARIF_oddKind(t *testing.T) {
+	r := read(t, log(run("a",
+		`{"ruleId":"r","kind":"Fail","level":"error","message":{"text":"m"}}`, `{"ruleId":"r","kind":"Fail","message":{"text":"m"}}`,
+		`{"ruleId":"r","kind":"notApplicable","baselineState":"New","message":{"text":"m"}}`)), nil)
+	assert.Equal(t, report.SeverityHigh, r.Findings[0].Severity)
+	assert.Equal(t, report.SeverityMedium, r.Findings[1].Severity)
+	assert.Equal(t, report.SeverityInfo, r.Findings[2].Severity)
+	assert.Equal(t, []report.Unplaced{{Tool: "a", Reason: "member of a result with a value that means nothing", Count: 3}}, r.Unplaced)
+}
+
 func TestReadSARIF_failedRun(t *testing.T) {
 	r := read(t, log(`{"tool":{"driver":{"name":"x"}},"invocations":[{"executionSuccessful":false,"exitCodeDescription":"out of memory"}],"results":[]}`), nil)
 	assert.Equal(t, report.StatusFailed, r.Runs[0].Status)

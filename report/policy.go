@@ -39,7 +39,8 @@ type Clause struct {
 	// since nobody said that they are harmless.
 	Severity Severity `json:"severity,omitempty"`
 	// Tools, Categories and CWE name what is meant; Rules and Paths are patterns as of path.Match, and a path
-	// pattern that ends in "/**" means everything below.
+	// pattern that ends in "/**" means everything below. A rule is also meant by an alias, and a rule or tool
+	// by everyone in SaidBy; the path is that of the finding itself, which after [Dedupe] is that of the first.
 	Tools      []string   `json:"tools,omitempty"`
 	Rules      []string   `json:"rules,omitempty"`
 	Categories []Category `json:"categories,omitempty"`
@@ -103,15 +104,13 @@ type Decision struct {
 	Package  string   `json:"package,omitempty"`
 	Identity Identity `json:"identity"`
 	Fails    bool     `json:"fails"`
-	// Because says which clause means the finding, or why none does.
+	// Because says which clause means the finding, the first where several do, or why none does.
 	Because string `json:"because"`
-
-	clause int
 }
 
 // Decide says what the policy thinks of one finding, on its own: Max is not looked at.
 func (p Policy) Decide(f Finding) Decision {
-	d := Decision{Tool: f.Tool, Rule: f.Rule, Severity: f.Severity, Path: f.Location.Path, Line: f.Location.StartLine, Identity: f.Identity, clause: -1}
+	d := Decision{Tool: f.Tool, Rule: f.Rule, Severity: f.Severity, Path: f.Location.Path, Line: f.Location.StartLine, Identity: f.Identity}
 	if f.Package != nil {
 		d.Package = strings.TrimSpace(f.Package.Name + " " + f.Package.Installed)
 	}
@@ -120,10 +119,10 @@ func (p Policy) Decide(f Finding) Decision {
 		return d
 	}
 	d.Because = "no clause means it"
-	for i, c := range p.Fail {
+	for _, c := range p.Fail {
 		why := c.spares(&f)
 		if why == "" {
-			d.Fails, d.Because, d.clause = true, c.String(), i
+			d.Fails, d.Because = true, c.String()
 			return d
 		}
 		if len(p.Fail) == 1 {
@@ -140,8 +139,7 @@ func spared(f *Finding) string {
 	case f.Suppressed != nil:
 		return "suppressed"
 	}
-	switch f.Kind {
-	case KindPass, KindNotApplicable, KindInformational:
+	if f.Kind.harmless() {
 		return "kind " + string(f.Kind)
 	}
 	return ""
@@ -154,7 +152,7 @@ func (c *Clause) spares(f *Finding) string {
 		return "severity below " + c.Severity.String()
 	case len(c.Tools) > 0 && !slices.ContainsFunc(c.Tools, func(t string) bool { return saidByTool(f, t) }):
 		return "other tool"
-	case len(c.Rules) > 0 && !slices.ContainsFunc(c.Rules, func(p string) bool { return matchPattern(p, f.Rule) }):
+	case len(c.Rules) > 0 && !slices.ContainsFunc(c.Rules, func(p string) bool { return matchRule(p, f) }):
 		return "other rule"
 	case len(c.Categories) > 0 && !slices.Contains(c.Categories, f.Category):
 		return "other category"
@@ -172,6 +170,13 @@ func (c *Clause) spares(f *Finding) string {
 
 func saidByTool(f *Finding, tool string) bool {
 	return strings.EqualFold(f.Tool, tool) || slices.ContainsFunc(f.SaidBy, func(s SaidBy) bool { return strings.EqualFold(s.Tool, tool) })
+}
+
+// matchRule looks at every name that the finding has.
+func matchRule(pattern string, f *Finding) bool {
+	return matchPattern(pattern, f.Rule) ||
+		slices.ContainsFunc(f.SaidBy, func(s SaidBy) bool { return matchPattern(pattern, s.Rule) }) ||
+		slices.ContainsFunc(f.Aliases, func(a string) bool { return matchPattern(pattern, a) })
 }
 
 func matchPattern(pattern, name string) bool {
@@ -224,7 +229,7 @@ func (p Policy) Gate(ctx context.Context, s Source) (Verdict, error) {
 	v := Verdict{Reasons: []Reason{}, Decisions: []Decision{}, Spared: map[string]int{}}
 	head := s.Head()
 	p.gateRuns(head, &v)
-	counts := make([]int, len(p.Fail))
+	clauses := make([]meant, len(p.Fail))
 	for f, err := range all(ctx, s, needIdentity) {
 		if err != nil {
 			return Verdict{}, err
@@ -235,17 +240,21 @@ func (p Policy) Gate(ctx context.Context, s Source) (Verdict, error) {
 			continue
 		}
 		v.Failing++
-		counts[d.clause]++
+		for i := range p.Fail {
+			if p.Fail[i].spares(&f) == "" {
+				clauses[i].add(&d)
+			}
+		}
 		v.Decisions = keepWorst(v.Decisions, d)
 	}
 	slices.SortStableFunc(v.Decisions, func(a, b Decision) int { return int(worry(b.Severity)) - int(worry(a.Severity)) })
 	for i, c := range p.Fail {
-		if counts[i] > c.Max {
-			m := fmt.Sprintf("%d found", counts[i])
+		if n := clauses[i].count; n > c.Max {
+			m := fmt.Sprintf("%d found", n)
 			if c.Max > 0 {
 				m += fmt.Sprintf(", %d accepted", c.Max)
 			}
-			v.Reasons = append(v.Reasons, Reason{c.String(), m + firstOf(v.Decisions, i)})
+			v.Reasons = append(v.Reasons, Reason{c.String(), m + "; the worst: " + clauses[i].worst.place()})
 		}
 	}
 	p.gateTests(head, &v)
@@ -278,21 +287,29 @@ func keepWorst(list []Decision, d Decision) []Decision {
 	return list
 }
 
-// firstOf names the worst finding of a clause.
-func firstOf(list []Decision, clause int) string {
-	for _, d := range list {
-		if d.clause == clause {
-			where := d.Path
-			if d.Line > 0 {
-				where += fmt.Sprintf(":%d", d.Line)
-			}
-			if d.Package != "" {
-				where = strings.TrimSpace(d.Package + " " + where)
-			}
-			return fmt.Sprintf("; the worst: %s %s %s %s", d.Severity, d.Tool, d.Rule, where)
-		}
+// meant is what a clause means: how many findings, and the worst, of equals the first.
+type meant struct {
+	count int
+	worst Decision
+}
+
+func (m *meant) add(d *Decision) {
+	if m.count == 0 || worry(d.Severity) > worry(m.worst.Severity) {
+		m.worst = *d
 	}
-	return ""
+	m.count++
+}
+
+// place names the finding for people.
+func (d *Decision) place() string {
+	where := d.Path
+	if d.Line > 0 {
+		where += fmt.Sprintf(":%d", d.Line)
+	}
+	if d.Package != "" {
+		where = strings.TrimSpace(d.Package + " " + where)
+	}
+	return fmt.Sprintf("%s %s %s %s", d.Severity, d.Tool, d.Rule, where)
 }
 
 func (p Policy) gateRuns(head Head, v *Verdict) {

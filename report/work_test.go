@@ -224,6 +224,8 @@ func TestPolicy_Gate(t *testing.T) {
 		{"new only", report.Policy{Fail: []report.Clause{{Severity: report.SeverityHigh, NewOnly: true}}}, false, []string{"new, severity high: 1 found; the worst: high codetool H"}},
 		{"new critical", report.Policy{Fail: []report.Clause{{Severity: report.SeverityCritical, NewOnly: true}}}, true, nil},
 		{"max", report.Policy{Fail: []report.Clause{{Severity: report.SeverityHigh, Max: 2}}}, true, nil},
+		{"every clause counts", report.Policy{Fail: []report.Clause{{Severity: report.SeverityMedium, Max: 50}, {Severity: report.SeverityCritical}}}, false, []string{"severity critical: 1 found; the worst: critical codetool C"}},
+		{"in any order", report.Policy{Fail: []report.Clause{{Severity: report.SeverityCritical, Max: 1}, {Severity: report.SeverityMedium, Max: 1}}}, false, []string{"severity medium: 2 found, 1 accepted; the worst: critical codetool C"}},
 		{"other tool", report.Policy{Fail: []report.Clause{{Tools: []string{"else"}}}}, true, nil},
 		{"rule pattern", report.Policy{Fail: []report.Clause{{Rules: []string{"[HL]"}, Max: 1}}}, false, []string{"rule [HL]: 2 found, 1 accepted"}},
 		{"required", report.Policy{RequireTools: []string{"CodeTool", "trivy"}}, false, []string{"requireTools: trivy did not run"}},
@@ -247,6 +249,14 @@ func TestPolicy_Gate(t *testing.T) {
 	assert.Equal(t, 2, v.Failing)
 	require.Len(t, v.Decisions, 2)
 	assert.Equal(t, "C", v.Decisions[0].Rule, "the worst first")
+}
+
+// A finding has several names after Dedupe.
+func TestPolicy_Decide_names(t *testing.T) {
+	f := report.Finding{Tool: "one", Rule: "GHSA-1", Aliases: []string{"CVE-2024-1"}, SaidBy: []report.SaidBy{{Tool: "one", Rule: "GHSA-1"}, {Tool: "two", Rule: "B-7"}}}
+	for pattern, want := range map[string]bool{"GHSA-*": true, "CVE-*": true, "B-7": true, "B-8": false} {
+		assert.Equal(t, want, report.Policy{Fail: []report.Clause{{Rules: []string{pattern}}}}.Decide(f).Fails, pattern)
+	}
 }
 
 func TestPolicy_Gate_closed(t *testing.T) {

@@ -17,10 +17,11 @@ const fromOpenVEX = "openvex"
 // ParseOpenVEX reads an OpenVEX document (versions 0.0 and 0.2) as suppressions. A statement "not_affected",
 // which needs a justification or an impact statement, and "fixed" accept the vulnerability in the products it
 // names; "affected" and "under_investigation" take back what an earlier statement said. A product that is an
-// image accepts for its subcomponents, or for all packages in it, when the run's Target names its digest.
+// image, or anything else that is no package, accepts for its subcomponents, or for all packages in it, only
+// when the run's Target names it: by its digest, or without one by the whole identifier.
 //
 // Errors: ErrEmpty, ErrSyntax, ErrUnknownFormat (no OpenVEX), ErrInvalid (a statement that the specification
-// does not allow).
+// does not allow, or a product or subcomponent that has neither @id nor package URL: it would mean everything).
 func ParseOpenVEX(data []byte) (*Suppressions, error) {
 	type product struct {
 		ID            string `json:"@id"`
@@ -93,17 +94,24 @@ func ParseOpenVEX(data []byte) (*Suppressions, error) {
 			}
 			e := entry
 			id := cmp.Or(p.Identifiers.PURL, p.ID)
-			isImage := strings.HasPrefix(id, "pkg:oci/") || strings.HasPrefix(id, "pkg:docker/") || !strings.HasPrefix(id, "pkg:")
-			if len(p.Subcomponents) == 0 && !isImage {
-				e.Package = id
-				targets = append(targets, e)
+			if id == "" {
+				bad("product without @id and package URL")
+				continue
 			}
-			if len(p.Subcomponents) == 0 && isImage {
+			isImage := strings.HasPrefix(id, "pkg:oci/") || strings.HasPrefix(id, "pkg:docker/") || !strings.HasPrefix(id, "pkg:")
+			if isImage {
 				e.target = imageDigest(id)
+			} else {
+				e.Package = id
+			}
+			if len(p.Subcomponents) == 0 {
 				targets = append(targets, e)
 			}
 			for _, sub := range p.Subcomponents {
 				e.Package = cmp.Or(sub.Identifiers.PURL, sub.ID)
+				if e.Package == "" {
+					bad("subcomponent without @id and package URL")
+				}
 				targets = append(targets, e)
 			}
 		}

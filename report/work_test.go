@@ -175,12 +175,13 @@ func TestParseOpenVEX(t *testing.T) {
 		return report.Finding{Rule: rule, Severity: report.SeverityHigh, Package: &report.Package{Name: "x", PURL: purl}}
 	}
 	r := &report.Report{
-		Runs: []report.Run{{Tool: "t", Status: report.StatusCompleted, Target: "registry/app@sha256:aaaa"}},
+		Runs: []report.Run{{Tool: "t", Status: report.StatusCompleted, Target: "registry/app@sha256:aaaa"}, {Tool: "t", Category: "b", Status: report.StatusCompleted, Target: "registry/b@sha256:bbbb"}},
 		Findings: []report.Finding{
 			pkg("CVE-1", "pkg:apk/alpine/libx@1.0?arch=x86_64"), pkg("CVE-1", "pkg:apk/alpine/libx@2.0"), pkg("CVE-2", "pkg:apk/alpine/liby@1"),
-			pkg("CVE-3", "pkg:npm/%40a/z@1"), pkg("CVE-4", "pkg:npm/q@1"),
+			pkg("CVE-3", "pkg:npm/%40a/z@1"), pkg("CVE-4", "pkg:npm/q@1"), pkg("CVE-4", "pkg:npm/q@1"),
 		},
 	}
+	r.Findings[5].Run = 1
 	require.NoError(t, r.Normalize(t.Context(), nil))
 	vex, err := report.ParseOpenVEX([]byte(`{"@context":"https://openvex.dev/ns/v0.2.0","@id":"x","author":"sec","timestamp":"2024-01-01T00:00:00Z","version":1,"statements":[
 		{"vulnerability":{"name":"CVE-1"},"products":[{"@id":"pkg:apk/alpine/libx@1.0"}],"status":"not_affected","justification":"vulnerable_code_not_present"},
@@ -195,13 +196,17 @@ func TestParseOpenVEX(t *testing.T) {
 	for _, f := range findings(t, s) {
 		got = append(got, f.Suppressed != nil)
 	}
-	assert.Equal(t, []bool{true, false, false, true, true}, got)
+	assert.Equal(t, []bool{true, false, false, true, true, false}, got, "the last is in another image")
 	assert.Equal(t, "not_affected: vulnerable_code_not_present", findings(t, s)[0].Suppressed.Reason)
 
 	for in, want := range map[string]error{
 		"": report.ErrEmpty, "{": report.ErrSyntax, `{"a":1}`: report.ErrUnknownFormat,
 		`{"@context":"https://openvex.dev/ns","statements":[{"vulnerability":"C","status":"not_affected","products":[]}]}`: report.ErrInvalid,
 		`{"@context":"https://openvex.dev/ns","statements":[{"vulnerability":"C","status":"maybe","products":[]}]}`:        report.ErrInvalid,
+		// What names nothing must not mean everything.
+		`{"@context":"https://openvex.dev/ns","statements":[{"vulnerability":"C","status":"fixed","products":[{"identifiers":{"cpe23":"cpe:2.3:a:x"}}]}]}`:                              report.ErrInvalid,
+		`{"@context":"https://openvex.dev/ns","statements":[{"vulnerability":"C","status":"fixed","products":[null]}]}`:                                                                 report.ErrInvalid,
+		`{"@context":"https://openvex.dev/ns","statements":[{"vulnerability":"C","status":"fixed","products":[{"@id":"pkg:oci/a@sha256%3Aaa","subcomponents":[{"identifiers":{}}]}]}]}`: report.ErrInvalid,
 	} {
 		_, err := report.ParseOpenVEX([]byte(in))
 		assert.ErrorIs(t, err, want, in)

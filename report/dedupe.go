@@ -37,7 +37,7 @@ func Dedupe(ctx context.Context, s Source) (Source, error) {
 // deduped yields the first finding of each key. In the table m is its number, and n holds a digest of who
 // said it and what is worst about all of them:
 //
-//	bit 0 set · 1-3 severity · 4 all are suppressed · 5-6 state · 8-31 who said it first
+//	bit 0 set · 1-3 severity · 4 all are suppressed · 5-6 state · 7 a fix is known · 8-31 who said it first
 type deduped struct {
 	source Source
 	table  table
@@ -54,16 +54,25 @@ type more struct {
 
 const (
 	dedupeSuppressed = 1 << 4
+	dedupeFixed      = 1 << 7
 	dedupeWho        = ^uint32(0xff)
 )
 
-// dedupeStates are the states from harmless to new; a finding that was not compared counts as new.
-var dedupeStates = []BaselineState{StateUnchanged, StateUpdated, StateNew, ""}
+// dedupeStates are the states from harmless to new. A finding that was not compared, or is in a state that
+// nobody knows, may be new.
+var dedupeStates = []BaselineState{StateUnchanged, StateUpdated, "", StateNew}
 
 func packDedupe(f *Finding) uint32 {
-	n := 1 | uint32(f.Severity)<<1 | uint32(max(0, slices.Index(dedupeStates, f.State)))<<5 | saidHash(f.Tool, f.Rule)
+	state := slices.Index(dedupeStates, f.State)
+	if state < 0 {
+		state = slices.Index(dedupeStates, "")
+	}
+	n := 1 | uint32(f.Severity)<<1 | uint32(state)<<5 | saidHash(f.Tool, f.Rule)
 	if f.Suppressed != nil {
 		n |= dedupeSuppressed
+	}
+	if f.Package != nil && f.Package.Fixed != "" {
+		n |= dedupeFixed
 	}
 	return n
 }
@@ -77,8 +86,9 @@ func (d *deduped) add(key uint64, seq uint32, f *Finding) {
 	}
 	first := e.n
 	worst := func(mask uint32) uint32 { return max(first&mask, n&mask) }
-	e.n = first&dedupeWho | 1 | worst(7<<1) | worst(3<<5) | first&n&dedupeSuppressed
-	if first&dedupeWho == n&dedupeWho {
+	e.n = first&dedupeWho | 1 | worst(7<<1) | worst(3<<5) | first&n&dedupeSuppressed | (first|n)&dedupeFixed
+	same, fixed := first&dedupeWho == n&dedupeWho, first&dedupeFixed == 0 && n&dedupeFixed != 0
+	if same && !fixed {
 		return
 	}
 	m := d.more[key]
@@ -86,11 +96,14 @@ func (d *deduped) add(key uint64, seq uint32, f *Finding) {
 		m = &more{}
 		d.more[key] = m
 	}
+	if fixed {
+		m.fixed = f.Package.Fixed
+	}
+	if same {
+		return
+	}
 	if by := (SaidBy{f.Tool, f.Rule}); !slices.Contains(m.said, by) {
 		m.said = append(m.said, by)
-	}
-	if m.fixed == "" && f.Package != nil {
-		m.fixed = f.Package.Fixed
 	}
 	m.cwe = union(m.cwe, f.CWE)
 	m.aliases = union(m.aliases, append([]string{f.Rule}, f.Aliases...))
@@ -142,14 +155,14 @@ func (d *deduped) finish(f *Finding, key uint64, n uint32) {
 	if n&dedupeSuppressed == 0 {
 		f.Suppressed = nil
 	}
-	if state := dedupeStates[n>>5&3]; state != "" {
-		f.State = state
-	}
+	f.State = dedupeStates[n>>5&3]
 	m := d.more[key]
 	if m == nil {
 		return
 	}
-	f.SaidBy = append([]SaidBy{{f.Tool, f.Rule}}, m.said...)
+	if len(m.said) > 0 {
+		f.SaidBy = append([]SaidBy{{f.Tool, f.Rule}}, m.said...)
+	}
 	f.CWE = union(f.CWE, m.cwe)
 	if f.Package != nil {
 		f.Aliases = union(f.Aliases, slices.DeleteFunc(slices.Clone(m.aliases), func(a string) bool { return a == f.Rule }))

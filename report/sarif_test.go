@@ -435,6 +435,36 @@ func TestDedupe(t *testing.T) {
 	assert.Equal(t, report.SeverityHigh, back.Findings[0].Severity)
 }
 
+// The first of the same tool stays, with what is worst about all.
+func TestDedupe_worst(t *testing.T) {
+	pkg := func(state report.BaselineState, installed, fixed string) report.Finding {
+		return report.Finding{Rule: "CVE-1", State: state, Severity: report.SeverityHigh, Package: &report.Package{Name: "log4j", PURL: "pkg:maven/a/log4j@" + installed, Fixed: fixed}}
+	}
+	p := report.Policy{Fail: []report.Clause{{FixAvailable: true, NewOnly: true}}}
+	for _, tt := range []struct {
+		state report.BaselineState
+		want  report.BaselineState
+		pass  bool
+	}{
+		{report.StateUnchanged, report.StateUnchanged, true}, {report.StateUpdated, report.StateUpdated, true}, {report.StateNew, report.StateNew, false}, {"", "", false}, {"New", "", false},
+	} {
+		r := &report.Report{Runs: []report.Run{{Tool: "t", Status: report.StatusCompleted}}, Findings: []report.Finding{
+			pkg(report.StateUnchanged, "1.2", ""), pkg(tt.state, "2.14", "2.17"), pkg(report.StateUnchanged, "2.15", "2.18"),
+		}}
+		require.NoError(t, r.Normalize(t.Context(), nil))
+		s, err := report.Dedupe(t.Context(), r)
+		require.NoError(t, err)
+		list := findings(t, s)
+		require.Len(t, list, 1)
+		assert.Equal(t, "2.17", list[0].Package.Fixed)
+		assert.Empty(t, list[0].SaidBy)
+		assert.Equal(t, tt.want, list[0].State)
+		v, err := p.Gate(t.Context(), s)
+		require.NoError(t, err)
+		assert.Equal(t, tt.pass, v.Pass, tt.state)
+	}
+}
+
 // Reports of one tool in two formats are one run, and what one of them says of its end is not lost.
 func TestMerge_mixed(t *testing.T) {
 	made := &report.Report{

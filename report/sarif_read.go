@@ -420,7 +420,9 @@ func (run *sarifRun) own(f *Finding, v []byte) {
 		case "severityFrom":
 			f.SeverityFrom = rawjson.Text(value)
 		case "score":
-			f.Score, _ = rawjson.Number(value)
+			if score, ok := rawjson.Number(value); ok && score >= 0 && score <= 10 {
+				f.Score = score
+			}
 		case "vector":
 			f.Vector = rawjson.Text(value)
 		case "cwe":

@@ -83,7 +83,11 @@ func rank(f *Finding) int {
 	case f.Suppressed != nil:
 		return 1
 	}
-	return 2 + int(worry(f.Severity))*128 + int(f.Score*10)
+	score := 0.0
+	if f.Score > 0 { // also no NaN
+		score = min(f.Score, 10)
+	}
+	return 2 + int(worry(min(f.Severity, SeverityCritical)))*128 + int(score*10)
 }
 
 // rankAll counts the findings of each run by rank.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -407,6 +408,18 @@ func TestTrim(t *testing.T) {
 	require.NoError(t, err)
 	assert.Positive(t, dropped.Results)
 	assert.NotEmpty(t, findings(t, out))
+}
+
+// A score is what a file says, and a file may say anything.
+func TestTrim_hostileScore(t *testing.T) {
+	odd := strings.Replace(result("R", "x.go", 1, "m"), "{", `{"properties":{"waybill":{"severity":"critical","score":300}},`, 1)
+	r := read(t, log(run("a", odd, strings.Replace(odd, "300", "-300", 1))), nil)
+	assert.Zero(t, r.Findings[0].Score)
+	r.Findings[0].Score, r.Findings[1].Score = 1e9, math.NaN()
+	r.Findings = append(r.Findings, report.Finding{Rule: "odd", Severity: 255})
+	out, _, err := report.Trim(t.Context(), r, report.Limits{Results: 2})
+	require.NoError(t, err)
+	assert.Len(t, findings(t, out), 2)
 }
 
 // The schemas know exactly the members that are written.

@@ -41,10 +41,10 @@ func (s *Severities) Total() (n int) {
 // maxRules caps the rules that are counted one by one.
 const maxRules = 100_000
 
-// Of reads all findings of s and keeps the keep worst open ones.
+// Of reads all findings of s and keeps the keep worst open ones, none when keep is negative.
 func Of(ctx context.Context, s report.Source, keep int) (*Tally, error) {
 	t := &Tally{
-		keep:    keep,
+		keep:    max(0, keep),
 		Head:    s.Head(),
 		ByState: map[report.BaselineState]int{},
 		ByTool:  map[string]*Severities{},

@@ -3,7 +3,7 @@
 //
 // Trivy leaves Results out when it found nothing, so a report without them is clean. What Trivy itself
 // suppressed (--show-suppressed) is read as suppressed. The text around a secret is taken over only when
-// Trivy has censored it.
+// Trivy has censored it, and the lines of a misconfiguration about secrets not at all.
 //
 // # Errors
 //
@@ -321,6 +321,9 @@ func (rd *reader) misconfiguration(m misconfiguration, p place) report.Finding {
 	cause := m.CauseMetadata
 	f.Location.StartLine, f.Location.EndLine = cause.StartLine.Int(), cause.EndLine.Int()
 	f.Location.Logical = input.First(f.Location.Logical, cause.Resource)
+	if input.HoldsSecret(m.Title+" "+m.Message, nil) {
+		return f // the lines may hold it
+	}
 	var snippet []string
 	for _, line := range cause.Code.Lines {
 		if line.IsCause {

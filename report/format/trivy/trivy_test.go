@@ -36,6 +36,16 @@ func TestRead_uncensoredMatchIsNotTakenOver(t *testing.T) {
 	assert.NotContains(t, fmt.Sprintf("%+v", rep), "CANARY")
 }
 
+// The lines of a misconfiguration are quoted as they are.
+func TestRead_linesWithSecretAreNotTakenOver(t *testing.T) {
+	rep, err := trivy.Read(t.Context(), strings.NewReader(
+		`{"SchemaVersion":2,"ArtifactName":"x","Results":[{"Target":"Dockerfile","Class":"config","Type":"dockerfile","Misconfigurations":[{"ID":"DS-0031","Title":"Secrets passed via build-args or envs or copied secret files",
+			"Message":"Possible exposure of secret env \"PASSWORD\" in ENV","Severity":"CRITICAL","Status":"FAIL","CauseMetadata":{"StartLine":2,"EndLine":2,"Code":{"Lines":[{"Number":2,"Content":"ENV PASSWORD=CANARY0001","IsCause":true}]}}}]}]}`), nil)
+	require.NoError(t, err)
+	assert.Equal(t, 2, rep.Findings[0].Location.StartLine)
+	assert.NotContains(t, fmt.Sprintf("%+v", rep), "CANARY")
+}
+
 func ExampleRead() {
 	rep, err := trivy.Read(context.Background(), strings.NewReader(`{"SchemaVersion":2,"ArtifactName":"app:1","Results":[{
 		"Target":"app:1 (alpine 3.20.1)","Class":"os-pkgs","Type":"alpine","Vulnerabilities":[{

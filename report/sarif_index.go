@@ -65,6 +65,7 @@ type sarifRun struct {
 	spaced  bool // there is white space between the tokens of some result
 
 	head       Run
+	seen       Status // how the run ended, by all but the note
 	said       Status // what our own writer noted, when it noted anything
 	saidWhy    string
 	noted      bool
@@ -505,6 +506,7 @@ func (run *sarifRun) finish(resultsNull int) {
 			}
 		}
 	}
+	run.seen = run.head.Status
 	if run.noted {
 		run.head.Status, run.head.Reason = run.said, run.saidWhy
 	}

@@ -265,6 +265,27 @@ func TestReadSARIF_oddKind(t *testing.T) {
 	assert.Equal(t, report.SeverityInfo, r.Findings[2].Severity)
 	assert.Equal(t, []report.Unplaced{{Tool: "a", Reason: "member of a result with a value that means nothing", Count: 3}}, r.Unplaced)
 }
+// How a run ended is not forgotten, however often it is written.
+func TestWriteSARIF_status(t *testing.T) {
+	for _, status := range []report.Status{report.StatusUnknown, report.StatusCompleted, report.StatusNoResults, report.StatusFailed, report.StatusAbsent} {
+		made := &report.Report{Runs: []report.Run{{Tool: "a", Status: status, Reason: "why"}}}
+		mixed := report.Join(made, read(t, log(run("a")), nil)) // the note is all that says it
+		want := mixed.Head().Runs[0].Status
+		for name, s := range map[string]report.Source{"made": made, "mixed": mixed} {
+			want := want
+			if name == "made" {
+				want = status
+			}
+			for range 3 {
+				s = open(t, write(t, s), nil)
+				assert.Equal(t, want, s.Head().Runs[0].Status, "%s %q", name, status)
+			}
+			s = open(t, write(t, report.Join(s, s)), nil)
+			assert.Equal(t, want, s.Head().Runs[0].Status, "%s %q, joined", name, status)
+		}
+	}
+}
+
 
 func TestReadSARIF_failedRun(t *testing.T) {
 	r := read(t, log(`{"tool":{"driver":{"name":"x"}},"invocations":[{"executionSuccessful":false,"exitCodeDescription":"out of memory"}],"results":[]}`), nil)

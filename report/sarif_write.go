@@ -194,7 +194,7 @@ func (o *sarifWriter) copyHeader(ctx context.Context, r *runOut, run *sarifRun) 
 	if !seen["automationDetails"] {
 		o.bytes(appendDetails(nil, r.head.Category, nil))
 	}
-	o.bytes(appendRunProperties(nil, r.head, bags, run.head.Status))
+	o.bytes(appendRunProperties(nil, r.head, bags, run.seen))
 }
 
 // details copies the automationDetails of a run, but the caller may have given it another category.

@@ -51,7 +51,7 @@ func (o *sarifWriter) joinHeaders(ctx context.Context, r *runOut) {
 		o.bytes(appendDetails(nil, r.head.Category, nil))
 	}
 	seen := StatusCompleted
-	if slices.ContainsFunc(r.head.sarif, func(run *sarifRun) bool { return run.head.Status == StatusFailed }) {
+	if slices.ContainsFunc(r.head.sarif, func(run *sarifRun) bool { return run.seen == StatusFailed }) {
 		seen = StatusFailed
 	}
 	o.bytes(appendRunProperties(nil, r.head, bags, seen))

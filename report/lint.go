@@ -427,7 +427,7 @@ func (l *linter) result(v []byte, at *place, run *sarifRun) {
 		case "baselineState":
 			hidden = hidden || rawjson.Text(value) == "unchanged"
 		case "suppressions":
-			hidden = hidden || readSuppressions(value) != nil
+			hidden = hidden || readSuppressions(value, time.Time{}) != nil
 		}
 	}
 	if level == nil && (kind == nil || rawjson.Text(kind) == "fail") {

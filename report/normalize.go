@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Options says how a report is read and normalised. The zero value, and nil, are fine.
@@ -23,6 +24,8 @@ type Options struct {
 	// SecretKey is the key of the HMAC that identifies secrets. Without it a secret is identified by its
 	// place. Use the same key every time, and keep it: it allows to confirm a guessed secret.
 	SecretKey []byte
+	// Now is the time by which suppressions in SARIF have ended; zero means the real one.
+	Now time.Time
 	// MaxBytes caps the formats that are read whole, which is all but SARIF through [OpenSARIF] and those read
 	// line by line; 0 means 256 MiB. Reading them takes three to six times their size in memory.
 	MaxBytes int64
@@ -62,6 +65,7 @@ func (r *Report) Normalize(ctx context.Context, o *Options) error {
 type normalizer struct {
 	roots  []string
 	key    []byte
+	now    time.Time
 	source *sourceTree
 	ids    identifier
 	// Findings are numbered apart by identities with and without the source.
@@ -72,7 +76,10 @@ func newNormalizer(o *Options) *normalizer {
 	if o == nil {
 		o = &Options{}
 	}
-	n := &normalizer{key: o.SecretKey}
+	n := &normalizer{key: o.SecretKey, now: o.Now}
+	if n.now.IsZero() {
+		n.now = time.Now()
+	}
 	if o.Root != "" && !o.Stale {
 		n.source = newSourceTree(o.Root)
 	}

@@ -273,7 +273,7 @@ type Suppression struct {
 	// By names who accepted it; From says where that is written: "sarif", "suppressions", "openvex", the tool.
 	By   string `json:"by,omitempty"`
 	From string `json:"from,omitempty"`
-	// Expires is when the suppression ends, zero for never.
+	// Expires is when the suppression ends, zero for never. Midnight in UTC stands for the whole day.
 	Expires time.Time `json:"expires,omitzero"`
 }
 

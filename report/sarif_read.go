@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
 )
@@ -81,7 +82,7 @@ func (run *sarifRun) decode(v []byte, f *Finding, n *normalizer) {
 	}
 	f.Message, f.messageID = run.message(message, rule)
 	run.location(locations, f, n)
-	f.Suppressed = readSuppressions(suppressions)
+	f.Suppressed = readSuppressions(suppressions, n.now)
 	for e := range rawjson.Elements(taxa) {
 		taxonomy := ""
 		if i, ok := rawjson.Int(rawjson.Member(rawjson.Member(e, "toolComponent"), "index")); ok && i >= 0 && i < len(run.taxonomies) {
@@ -287,29 +288,33 @@ func (run *sarifRun) artifactPath(v []byte, n *normalizer) string {
 	return run.resolve(uri, base, n)
 }
 
-// readSuppressions returns the suppression in force: the first whose status is accepted or not given. Any
-// other status means that the finding still counts.
-func readSuppressions(v []byte) *Suppression {
+// readSuppressions returns the suppression in force: the first that is accepted and has not ended.
+func readSuppressions(v []byte, now time.Time) *Suppression {
 	for e := range rawjson.Elements(v) {
-		s := &Suppression{From: "sarif"}
-		accepted := true
-		for name, value := range rawjson.Members(e) {
-			switch string(name) {
-			case "kind":
-				s.Kind = rawjson.Text(value)
-			case "status":
-				accepted = rawjson.Null(value) || rawjson.Text(value) == "accepted"
-			case "justification":
-				s.Reason = rawjson.Text(value)
-			case "properties":
-				readSuppressionProperties(value, s)
-			}
-		}
-		if accepted {
-			return s
+		if s, accepted := readSuppression(e); accepted && !s.over(now) {
+			return &s
 		}
 	}
 	return nil
+}
+
+// readSuppression reads one. It is accepted when its status says so or is not given; any other status means
+// that the finding still counts.
+func readSuppression(v []byte) (s Suppression, accepted bool) {
+	s.From, accepted = "sarif", true
+	for name, value := range rawjson.Members(v) {
+		switch string(name) {
+		case "kind":
+			s.Kind = rawjson.Text(value)
+		case "status":
+			accepted = rawjson.Null(value) || rawjson.Text(value) == "accepted"
+		case "justification":
+			s.Reason = rawjson.Text(value)
+		case "properties":
+			readSuppressionProperties(value, &s)
+		}
+	}
+	return s, accepted
 }
 
 // grade finds level and severity: what the result says wins over what its rule says. It returns what our own

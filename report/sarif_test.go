@@ -265,6 +265,38 @@ func TestReadSARIF_oddKind(t *testing.T) {
 	assert.Equal(t, report.SeverityInfo, r.Findings[2].Severity)
 	assert.Equal(t, []report.Unplaced{{Tool: "a", Reason: "member of a result with a value that means nothing", Count: 3}}, r.Unplaced)
 }
+
+// A suppression ends, also when it stands in the log.
+func TestReadSARIF_expired(t *testing.T) {
+	in := func(expiry string) string {
+		return log(run("a", strings.Replace(result("R", "x.go", 1, "m"), "{", `{"suppressions":[{"kind":"external","guid":"g","properties":{"expiryUtc":"`+expiry+`"}}],`, 1)))
+	}
+	for _, tt := range []struct {
+		expiry, now string
+		want        bool
+	}{
+		{"2030-01-10T00:00:00Z", "2030-01-10T23:59:59Z", true}, // our own: the last day
+		{"2030-01-10T00:00:00.000Z", "2030-01-11T00:00:00Z", false},
+		{"2030-01-10T12:00:00+02:00", "2030-01-10T09:59:59Z", true},
+		{"2030-01-10T12:00:00+02:00", "2030-01-10T10:00:00Z", false},
+	} {
+		now, err := time.Parse(time.RFC3339, tt.now)
+		require.NoError(t, err)
+		r := read(t, in(tt.expiry), &report.Options{Now: now})
+		assert.Equal(t, tt.want, r.Findings[0].Suppressed != nil, "%v", tt)
+		out := write(t, r)
+		assert.Equal(t, tt.want, strings.Contains(out, `"guid":"g"`), "%v: %s", tt, out)
+		back := read(t, out, &report.Options{Now: now.AddDate(-1, 0, 0)})
+		assert.Equal(t, r.Findings[0].Suppressed, back.Findings[0].Suppressed, "%v", tt)
+	}
+	assert.Nil(t, read(t, in("2020-01-01T00:00:00Z"), nil).Findings[0].Suppressed)
+
+	// Accepted anew.
+	r := read(t, in("2020-01-01T00:00:00Z"), nil)
+	r.Findings[0].Suppressed = &report.Suppression{Kind: "external", Reason: "again", From: "suppressions"}
+	assert.Equal(t, r.Findings[0].Suppressed, read(t, write(t, r), nil).Findings[0].Suppressed)
+}
+
 // How a run ended is not forgotten, however often it is written.
 func TestWriteSARIF_status(t *testing.T) {
 	for _, status := range []report.Status{report.StatusUnknown, report.StatusCompleted, report.StatusNoResults, report.StatusFailed, report.StatusAbsent} {

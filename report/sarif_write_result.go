@@ -178,13 +178,14 @@ func appendFingerprints(b, have []byte, f *Finding) []byte {
 func appendSuppressions(b, have []byte, s *Suppression) []byte {
 	b = append(b, '[')
 	first := true
-	already := readSuppressions(have)
+	already := false
 	for e := range rawjson.Elements(have) {
-		if already != nil && s == nil {
-			status := rawjson.Member(e, "status")
-			if rawjson.Null(status) || rawjson.Text(status) == "accepted" {
-				continue // no longer in force
-			}
+		was, accepted := readSuppression(e)
+		already = already || accepted && s != nil && was == *s
+	}
+	for e := range rawjson.Elements(have) {
+		if _, accepted := readSuppression(e); accepted && !already {
+			continue // no longer in force
 		}
 		if !first {
 			b = append(b, ',')
@@ -192,7 +193,7 @@ func appendSuppressions(b, have []byte, s *Suppression) []byte {
 		first = false
 		b = appendWithoutNulls(b, e)
 	}
-	if s == nil || already != nil {
+	if s == nil || already {
 		return append(b, ']')
 	}
 	if !first {

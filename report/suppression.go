@@ -205,6 +205,15 @@ func Suppress(ctx context.Context, s Source, list *Suppressions, o *SuppressOpti
 	return q, result, nil
 }
 
+// over says that the suppression has ended. A time at midnight is a day, as of our own list: it counts whole.
+func (s *Suppression) over(now time.Time) bool {
+	end := s.Expires
+	if end.Equal(end.Truncate(24 * time.Hour)) {
+		end = Date{end}.end()
+	}
+	return !s.Expires.IsZero() && !now.Before(end)
+}
+
 // expired says whether the day of the entry is over.
 func (e *SuppressionEntry) expired(now time.Time) bool {
 	return !e.Expires.IsZero() && !now.Before(e.Expires.end())
@@ -321,7 +330,7 @@ func readSuppressionProperties(v []byte, s *Suppression) {
 			s.From = rawjson.Text(value)
 		case "expiryUtc":
 			if t, err := time.Parse(time.RFC3339, rawjson.Text(value)); err == nil {
-				s.Expires = t
+				s.Expires = t.UTC()
 			}
 		}
 	}

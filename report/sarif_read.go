@@ -26,8 +26,10 @@ const (
 type sarifResult struct {
 	run       *sarifRun
 	raw       []byte
-	component int // of the rule: 0 is the driver
-	rule      int // index in the component, or -1
+	own       bool   // our own writer said more of it
+	place     string // what it said of the location
+	component int    // of the rule: 0 is the driver
+	rule      int    // index in the component, or -1
 }
 
 // decode reads a result. Whatever is odd about it, it is a finding.
@@ -407,13 +409,18 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) (own [
 	return own
 }
 
-// own reads back what our own writer put into the property bag.
+// own reads back what our own writer put into the property bag. Where that grades the finding, the score and
+// the weaknesses are those in the bag or none: the rule may have those of others, and a score made for GitHub.
 func (run *sarifRun) own(f *Finding, v []byte) {
+	if rawjson.Member(v, "severity") != nil {
+		f.Score, f.CWE, f.sarif.own = 0, nil, true
+	}
 	for name, value := range rawjson.Members(v) {
 		switch string(name) {
 		case "place": // the line, or even the path, was put in because it must be there
+			f.sarif.place = rawjson.Text(value)
 			f.Location.StartLine, f.Location.EndLine = 0, 0
-			if rawjson.Text(value) == "target" {
+			if f.sarif.place == "target" {
 				f.Location.Path = ""
 			}
 		case "category":

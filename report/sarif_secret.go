@@ -23,7 +23,9 @@ func (run *sarifRun) hide(v []byte, f *Finding, key []byte) []byte {
 	if len(key) > 0 && f.secretMAC == "" && len(secrets) > 0 {
 		f.secretMAC = secretMAC(secrets[0], key)
 	}
-	f.Location.Commit = f.Fingerprints["commitSha"]
+	if commit := f.Fingerprints["commitSha"]; commit != "" {
+		f.Location.Commit = commit
+	}
 	if gitleaksFingerprints(f.Fingerprints) {
 		fp := map[string]string{}
 		for k, s := range f.Fingerprints {

@@ -318,6 +318,25 @@ func TestWriteSARIF_status(t *testing.T) {
 	}
 }
 
+// What the rule gets so that GitHub sorts by it is no score of the finding, and its commit is not the result's.
+func TestWriteSARIF_own(t *testing.T) {
+	r := &report.Report{Runs: []report.Run{{Tool: "gitleaks", Status: report.StatusCompleted}}, Findings: []report.Finding{
+		{Rule: "key", Title: "a key", Category: report.CategorySecret, Severity: report.SeverityHigh, Location: report.Location{Path: "a.env", StartLine: 3, EndLine: 3, Commit: "abc"}},
+		{Rule: "R", Title: "m", Score: 9.1, Location: report.Location{Path: "a.go", StartLine: 3, EndLine: 3}},
+		{Rule: "R", Title: "n", Severity: report.SeverityLow, Location: report.Location{Path: "a.go"}},
+		{Rule: "R", Title: "own", Severity: report.SeverityLow},
+	}}
+	require.NoError(t, r.Normalize(t.Context(), nil))
+	s := write(t, r)
+	for range 3 {
+		back := read(t, s, nil)
+		for i, f := range back.Findings {
+			was := r.Findings[i]
+			assert.Equal(t, []any{was.Score, was.Severity, was.SeverityFrom, was.Title, was.Location}, []any{f.Score, f.Severity, f.SeverityFrom, f.Title, f.Location})
+		}
+		s = write(t, back)
+	}
+}
 
 func TestReadSARIF_failedRun(t *testing.T) {
 	r := read(t, log(`{"tool":{"driver":{"name":"x"}},"invocations":[{"executionSuccessful":false,"exitCodeDescription":"out of memory"}],"results":[]}`), nil)

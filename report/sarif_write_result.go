@@ -251,8 +251,11 @@ func appendProperties(b, have []byte, f *Finding) []byte {
 }
 
 func appendOwn(b []byte, f *Finding) []byte {
-	if f.sarif == nil {
+	// A result of SARIF says this itself, unless we have said more of it.
+	if f.sarif == nil || f.sarif.own || f.SeverityFrom == "dedupe" || f.Category == CategorySecret || len(f.Aliases) > 0 || f.SaidBy != nil {
 		switch { // see appendLocation
+		case f.sarif != nil:
+			b = appendText(b, "place", f.sarif.place)
 		case f.Location.Path == "":
 			b = appendText(b, "place", "target")
 		case f.Location.StartLine == 0:
@@ -270,12 +273,6 @@ func appendOwn(b []byte, f *Finding) []byte {
 		b = appendText(b, "commit", f.Location.Commit)
 		b = appendTexts(b, "aliases", f.Aliases)
 		b = appendTexts(b, "cwe", f.CWE)
-	} else if f.SeverityFrom == "dedupe" || f.Category == CategorySecret || len(f.Aliases) > 0 || f.SaidBy != nil {
-		b = appendText(b, "category", string(f.Category))
-		b = appendText(b, "severity", f.Severity.String())
-		b = appendText(b, "severityFrom", f.SeverityFrom)
-		b = appendText(b, "commit", f.Location.Commit)
-		b = appendTexts(b, "aliases", f.Aliases)
 	}
 	b = appendText(b, "secret", f.secretMAC)
 	if p := f.Package; p != nil {

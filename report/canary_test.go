@@ -35,6 +35,7 @@ func TestCanary(t *testing.T) {
 			"relatedLocations":[{"message":{"text":` + quote(line) + `}}],
 			"codeFlows":[{"threadFlows":[{"locations":[{"location":{"physicalLocation":{"artifactLocation":{"uri":"a.env"},"region":{"startLine":1,"snippet":{"text":` + quote("other "+secret) + `,"rendered":{"text":` + quote(secret) + `}}}}}}]}]}],
 			"fixes":[{"artifactChanges":[{"artifactLocation":{"uri":"a.env"},"replacements":[{"deletedRegion":{"startLine":3,"snippet":{"text":` + quote(secret) + `}},"insertedContent":{"text":` + quote("was "+secret) + `}}]}]}],
+			"suppressions":[{"kind":"inSource","justification":` + quote("is "+secret) + `}],
 			"partialFingerprints":{"commitSha":"abc","author":"A","email":"a@example.org","commitMessage":` + quote("add "+secret) + `,"x":` + quote(secret) + `},
 			"properties":{"tags":[` + quote(secret) + `],` + quote(secret) + `:1,"url":` + quote("https://x.example/?t="+url.QueryEscape(secret)) + `}}]}`
 	}
@@ -42,6 +43,12 @@ func TestCanary(t *testing.T) {
 		"results":[{"ruleId":"hard-coded","message":{"text":"secret ` + plain + `"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.go"},"region":{"startLine":3,"snippet":{"text":"password = \"` + plain + `\""}}}}]}]}`
 	token := `{"tool":{"driver":{"name":"x"}},"versionControlProvenance":[{"repositoryUri":"https://oauth:` + plain + `@example.org/r"}],"properties":{"imageName":"https://` + plain + `@example.org/i"},
 		"results":[{"ruleId":"r","message":{"text":"see https://` + plain + `@example.org/r"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"https://` + plain + `@example.org/r/a.go"}}}]}]}`
+	codeql := `{"tool":{"driver":{"name":"CodeQL","rules":[{"id":"hard-coded","properties":{"tags":["external/cwe/cwe-798"]}}]}},
+		"results":[{"ruleId":"hard-coded","message":{"text":"a password"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.js"},"region":{"startLine":3},"contextRegion":{"startLine":2,"snippet":{"text":"/**** creds ****/\npassword = \"` + plain + `\""}}}}]}]}`
+	dots := strings.Replace(semgrep, `"password = \"`+plain+`\""`, `"def f(pw=\"`+plain+`\"): ..."`, 1)
+	part := `{"tool":{"driver":{"name":"gitleaks"}},"results":[{"ruleId":"key","message":{"text":"found hunter2x1-` + plain + `"},"locations":[
+		{"physicalLocation":{"artifactLocation":{"uri":"a.env"},"region":{"startLine":3,"snippet":{"text":"hunter2x1"}}}},
+		{"physicalLocation":{"artifactLocation":{"uri":"a.env"},"region":{"startLine":4,"snippet":{"text":"hunter2x1-` + plain + `"}}}}]}]}`
 
 	for name, tt := range map[string]struct {
 		text    string
@@ -52,7 +59,11 @@ func TestCanary(t *testing.T) {
 		"gitleaks, key":      {log(gitleaks(lines)), []string{"MIICanaryCanary7f3a", "AbCdEfCanary9b2e"}},
 		"gitleaks, unusual":  {log(gitleaks(`p"a\s<s>&wörd+/=`)), []string{`p"a\s<s>&wörd`, `p\"a\\s`, url.QueryEscape(`p"a\s<s>&wörd+/=`)}},
 		"whole line":         {log(semgrep), []string{plain}},
+		"only a context":     {log(codeql), []string{plain}},
+		"dots at the end":    {log(dots), []string{plain}},
+		"one in the other":   {log(part), []string{plain}},
 		"token in addresses": {log(token), []string{plain}},
+		"escaped slashes":    {strings.ReplaceAll(log(token), "://", `:\/\/`), []string{plain}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -40,6 +40,9 @@ func (run *sarifRun) hide(v []byte, f *Finding, key []byte) []byte {
 	h.mask = newMasker(secrets[:min(len(secrets), most)]...)
 	if h.all {
 		f.Message, f.Location.Snippet, f.Fingerprints, f.Tags = Mask, Mask, nil, nil
+		if f.Suppressed != nil {
+			f.Suppressed.Reason, f.Suppressed.By = Mask, ""
+		}
 	}
 	f.hide(h.mask)
 	f.Location.Snippet = h.snippet(f.Location.Snippet)
@@ -52,7 +55,8 @@ func secretMAC(secret string, key []byte) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// collectSnippets gathers the quoted text of regions; that of context regions only when there is no other.
+// collectSnippets gathers the quoted text of regions. That of context regions says too little of where in it
+// the secret is.
 func collectSnippets(v []byte, region bool, out *[]string) {
 	if len(v) == 0 {
 		return
@@ -128,10 +132,7 @@ type hider struct {
 
 // snippet masks a quoted text; one in which nothing was found to mask is masked as a whole.
 func (h hider) snippet(s string) string {
-	if s == "" || masked(s) || strings.Contains(s, "****") {
-		return s
-	}
-	if m := h.mask.apply(s); m != s {
+	if m := h.mask.apply(s); m != s || s == "" || masked(s) {
 		return m
 	}
 	return Mask
@@ -193,10 +194,11 @@ func (h hider) value(dst, v []byte, parent string) []byte {
 // repositories, tokens included; of other schemes only what has a password. It returns v itself when there is
 // nothing to mask.
 func withoutUserinfo(v []byte) []byte {
-	if bytes.IndexByte(v, '@') < 0 || !bytes.Contains(v, []byte("://")) {
+	if bytes.IndexByte(v, '@') < 0 || !bytes.Contains(v, []byte(":/")) && !bytes.Contains(v, []byte(`:\/`)) {
 		return v
 	}
 	return userinfo.ReplaceAll(v, []byte("${1}${2}"+Mask+"@"))
 }
 
-var userinfo = regexp.MustCompile(`(?i)(https?://)[^/?#\s"'\\<>@]+@|([a-z][a-z0-9+.-]*://)[^/?#:\s"'\\<>@]*:[^/?#\s"'\\<>@]+@`)
+// userinfo knows slashes also as some writers of JSON escape them.
+var userinfo = regexp.MustCompile(`(?i)(https?:(?:\\?/){2})[^/?#\s"'\\<>@]+@|([a-z][a-z0-9+.-]*:(?:\\?/){2})[^/?#:\s"'\\<>@]*:[^/?#\s"'\\<>@]+@`)

@@ -18,13 +18,17 @@ func (f *Finding) SetSecret(secret, match string, key []byte) {
 	if len(key) > 0 && secret != "" && !masked(secret) {
 		f.secretMAC = secretMAC(secret, key)
 	}
-	f.hide(newMasker(secret, match))
+	f.hide(newMasker(secret)) // first, so that of the text around it something stays
+	f.hide(newMasker(match))
 }
 
 // hide masks every text of the finding. Maps and slices are replaced, not changed: rules may share them.
 func (f *Finding) hide(mask masker) {
 	for _, p := range []*string{&f.Rule, &f.Title, &f.Message, &f.Description, &f.HelpURI, &f.Location.Snippet, &f.Location.Path, &f.Location.Logical} {
 		*p = mask.apply(*p)
+	}
+	if s := f.Suppressed; s != nil {
+		f.Suppressed = &Suppression{Kind: s.Kind, Reason: mask.apply(s.Reason), By: mask.apply(s.By), From: mask.apply(s.From), Expires: s.Expires}
 	}
 	for k, v := range f.Fingerprints {
 		if mask.apply(v) != v || mask.apply(k) != k {
@@ -48,9 +52,10 @@ func (m masker) mapped(in map[string]string) map[string]string {
 	return out
 }
 
-// masked says that a tool has masked the secret itself.
+// masked says that a tool has masked the secret itself. Code may end in dots too; only one word is cut short.
 func masked(secret string) bool {
-	return secret == "REDACTED" || strings.Trim(secret, "*") == "" || strings.HasSuffix(secret, "...")
+	return secret == "REDACTED" || strings.Trim(secret, "*") == "" ||
+		strings.HasSuffix(secret, "...") && !strings.ContainsAny(secret, " \t\r\n\"'`=:")
 }
 
 // masker replaces a secret, and the forms in which it may be written, by [Mask].
@@ -82,6 +87,8 @@ func newMasker(secrets ...string) masker {
 			}
 		}
 	}
+	// A part of a secret must not be masked before the whole is.
+	slices.SortStableFunc(m.old, func(a, b string) int { return len(b) - len(a) })
 	return m
 }
 

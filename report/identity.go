@@ -12,8 +12,10 @@ import (
 // Identities of different versions never compare equal.
 //
 //   - v1/package: the package URL without version, and the advisory (of its names the CVE where there is one)
-//   - v1/secret: the HMAC of the secret where Options.SecretKey is given; else the rule, the path and the
-//     lines around, without the secret
+//   - v1/secret: the HMAC of the secret where Options.SecretKey is given; else the rule, the path, the text
+//     that the tool printed with the secret masked, and the lines around where the sources can be read. SARIF
+//     keeps of that text only the mask: two secrets of one rule in one file are told apart by their number
+//     alone, and one that takes the place of another is taken for it
 //   - v1/code: the weakness where there is exactly one (else tool and rule), the path, and the text from the
 //     line on; without source or snippet the tool's own fingerprint; without that the rule, the path and the
 //     message with its numbers left out
@@ -61,7 +63,7 @@ func (d *identifier) identify(f *Finding) digest {
 		d.begin("hmac", f.secretMAC)
 		return d.end("secret", false)
 	case f.Category == CategorySecret:
-		d.begin(strings.ToLower(f.Tool), f.Rule, f.Location.Path)
+		d.begin(strings.ToLower(f.Tool), f.Rule, f.Location.Path, maskedText(f))
 		return d.end("secret", true)
 	}
 	tool, rule := ruleKey(f)
@@ -83,13 +85,18 @@ func (d *identifier) identifySource(f *Finding, source *sourceTree) (digest, boo
 		return digest{}, false
 	case f.Category == CategorySecret:
 		around := source.around(f.Location)
-		d.begin(strings.ToLower(f.Tool), f.Rule, f.Location.Path, around)
+		d.begin(strings.ToLower(f.Tool), f.Rule, f.Location.Path, maskedText(f), around)
 		return d.end("secret", true), around != ""
 	}
 	text := source.text(f.Location)
 	tool, rule := ruleKey(f)
 	d.begin(tool, rule, f.Location.Path, "text", text)
 	return d.end("code", true), text != ""
+}
+
+// maskedText is the text around a secret without the mask, which differs from tool to tool.
+func maskedText(f *Finding) string {
+	return squeeze(strings.NewReplacer("*", "", "REDACTED", "").Replace(f.Location.Snippet), window)
 }
 
 // ruleKey names the rule so that another tool's rule for the same weakness has the same name.

@@ -29,11 +29,13 @@ func TestIdentity_golden(t *testing.T) {
 		report.Finding{Rule: "CVE-2024-1", Package: &report.Package{Name: "left", PURL: "pkg:npm/left@1.0.0"}},
 		report.Finding{Rule: "R1", Message: "m", Location: report.Location{Path: "a.go", StartLine: 1}},
 		report.Finding{Rule: "R1", CWE: []string{"CWE-79"}, Location: report.Location{Path: "a.go", StartLine: 1, Snippet: "x := f(y)"}},
+		report.Finding{Rule: "aws", Category: report.CategorySecret, Location: report.Location{Path: "a.env", StartLine: 1, Snippet: "key = ***"}},
 	)
 	assert.Equal(t, []report.Identity{
 		"v1/package/51bcaf1d877603877f76845363f9abf4",
 		"v1/code/9f23eb14238dabbf0b6b4f11dcc9badd",
 		"v1/code/e32fdfd1ba3e44aff54f74edb84594e5",
+		"v1/secret/3fa60a03b3ede1ff9e45d92c6ef0f983",
 	}, ids)
 }
 
@@ -78,8 +80,8 @@ func TestIdentity_source(t *testing.T) {
 }
 
 func TestIdentity_secret(t *testing.T) {
-	at := func(path, secret string, o *report.Options) report.Identity {
-		f := report.Finding{Rule: "aws", Message: "found " + secret, Location: report.Location{Path: path, StartLine: 3, Snippet: "key=" + secret}}
+	in := func(path, name, secret string, o *report.Options) report.Identity {
+		f := report.Finding{Rule: "aws", Message: "found " + secret, Location: report.Location{Path: path, StartLine: 3, Snippet: name + "=" + secret}}
 		key := []byte(nil)
 		if o != nil {
 			key = o.SecretKey
@@ -88,12 +90,26 @@ func TestIdentity_secret(t *testing.T) {
 		assert.NotContains(t, f.Message+f.Location.Snippet, secret)
 		return identify(t, o, f)[0]
 	}
+	at := func(path, secret string, o *report.Options) report.Identity { return in(path, "key", secret, o) }
 	key := &report.Options{SecretKey: []byte("k")}
 	assert.Equal(t, at("a", "hunter2hunter2", key), at("b", "hunter2hunter2", key), "with a key: the secret, wherever")
 	assert.NotEqual(t, at("a", "hunter2hunter2", key), at("a", "hunter3hunter3", key))
 	assert.NotEqual(t, at("a", "hunter2hunter2", key), at("a", "hunter2hunter2", &report.Options{SecretKey: []byte("other")}))
 	assert.Equal(t, at("a", "hunter2hunter2", nil), at("a", "rotated-secret", nil), "without: the place")
 	assert.NotEqual(t, at("a", "hunter2hunter2", nil), at("b", "hunter2hunter2", nil))
+	assert.NotEqual(t, at("a", "hunter2hunter2", nil), in("a", "db_key", "hunter2hunter2", nil), "the text around")
+	assert.Equal(t, at("a", "hunter2hunter2", nil), in("a", "  key ", "hunter2hunter2", nil))
+	for _, mask := range []string{"****", "********", "REDACTED"} { // as tools mask it themselves
+		f := report.Finding{Rule: "aws", Category: report.CategorySecret, Location: report.Location{Path: "a", StartLine: 3, Snippet: "key=" + mask}}
+		assert.Equal(t, at("a", "hunter2hunter2", nil), identify(t, nil, f)[0], mask)
+	}
+
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a"), []byte("# one\n# two\nwhatever\n# four\n"), 0o644))
+	source := &report.Options{Root: dir}
+	assert.Equal(t, at("a", "hunter2hunter2", source), at("a", "rotated-secret", source))
+	assert.NotEqual(t, at("a", "hunter2hunter2", source), at("a", "hunter2hunter2", nil), "the lines around")
+	assert.NotEqual(t, at("a", "hunter2hunter2", source), in("a", "db_key", "hunter2hunter2", source))
 }
 
 // The pairs are those that GitHub's own upload action is tested with.

@@ -152,7 +152,7 @@ func (f *Finding) grade() {
 			if score, ok := ScoreCVSS(f.Vector); ok {
 				f.Score, f.Severity, f.SeverityFrom = score, SeverityOfScore(score), "cvss"
 			}
-		case f.SeverityFrom == "" && f.Level != LevelUnset:
+		case f.SeverityFrom == "" && f.Level != LevelUnset && !f.levelMade:
 			f.Severity, f.SeverityFrom = f.Level.Severity(), "level"
 		case f.SeverityFrom == "" && f.Category == CategorySecret:
 			// Scanners of secrets grade nothing; a secret that anyone can read is no less than high.
@@ -162,7 +162,7 @@ func (f *Finding) grade() {
 		f.SeverityFrom = "word"
 	}
 	if f.Level == LevelUnset {
-		f.Level = f.Severity.Level()
+		f.Level, f.levelMade = f.Severity.Level(), true
 	}
 }
 

@@ -76,6 +76,12 @@ func TestReport_Normalize(t *testing.T) {
 	assert.Len(t, r.Runs[0].Rules, 2)
 	assert.Equal(t, report.SeverityCritical, r.Runs[0].Rules[0].Severity)
 
+	r.Findings = append(r.Findings, report.Finding{Rule: "R2", Message: "nobody graded it"})
+	for range 2 {
+		require.NoError(t, r.Normalize(t.Context(), nil))
+		assert.Equal(t, report.SeverityUnknown, r.Findings[2].Severity, "safe to call twice")
+	}
+
 	r.Findings[0].Run = 7
 	assert.ErrorIs(t, r.Normalize(t.Context(), nil), report.ErrInvalid)
 }

@@ -214,6 +214,7 @@ type Finding struct {
 
 	plain     Identity // the identity without the source text
 	messageID string
+	levelMade bool // Level was made of Severity, and says nothing of it
 	secretMAC string
 	sarif     *sarifResult
 }

@@ -36,12 +36,7 @@ func Compare(ctx context.Context, now, before Source, o *CompareOptions) (Source
 			if f.State == StateAbsent {
 				continue
 			}
-			sum := contentHash(&f) | 1
-			for _, key := range matchKeys(old[i].Category, &f) {
-				if e := c.table.at(key); e.n == 0 {
-					e.n = sum
-				}
-			}
+			c.addBefore(matchKeys(old[i].Category, &f), contentHash(&f)|1)
 		}
 	}
 	for i, run := range now.Head().Runs {
@@ -59,7 +54,8 @@ func Compare(ctx context.Context, now, before Source, o *CompareOptions) (Source
 }
 
 // compared yields the findings of now with their states, then the absent ones. In the table n is the content
-// of the finding before and m says that now has it too.
+// of the finding before and m says that now has it too. A package is there in several versions at times, under
+// one identity: their contents beyond the first are in the table too, each under a key of its own.
 type compared struct {
 	now, before Source
 	head        Head
@@ -68,6 +64,20 @@ type compared struct {
 	drop        bool
 	gone        bool // before may have what now has not; else it need not be read again
 }
+
+func (c *compared) addBefore(keys []uint64, content uint32) {
+	for _, key := range keys {
+		e := c.table.at(key)
+		if e.n != 0 && e.n != content {
+			e = c.table.at(contentKey(key, content))
+			e.m = 1 // what is gone is told by the key alone
+		}
+		e.n = content
+	}
+}
+
+// contentKey is the key of another content under the same key.
+func contentKey(key uint64, content uint32) uint64 { return key ^ uint64(content)*0x9e3779b97f4a7c15 }
 
 // mapRuns finds for each run of before the run of now that it goes with.
 func (c *compared) mapRuns() {
@@ -143,10 +153,11 @@ func (c *compared) find(category string, f *Finding) *slot {
 
 func (c *compared) state(category string, f *Finding) BaselineState {
 	e := c.find(category, f)
+	content := contentHash(f) | 1
 	switch {
 	case e == nil:
 		return StateNew
-	case e.n == contentHash(f)|1:
+	case e.n == content, c.table.get(contentKey(e.key, content)) != nil:
 		return StateUnchanged
 	}
 	return StateUpdated
@@ -181,7 +192,11 @@ func contentHash(f *Finding) uint32 {
 	} else {
 		b = appendTemplate(b, f.Message)
 	}
-	for _, cwe := range f.CWE {
+	cwes := f.CWE
+	if !slices.IsSorted(cwes) { // their order says nothing, and differs from format to format
+		cwes = slices.Sorted(slices.Values(cwes))
+	}
+	for _, cwe := range cwes {
 		b = append(append(b, 0), cwe...)
 	}
 	if p := f.Package; p != nil {

@@ -114,6 +114,36 @@ func TestCompare_package(t *testing.T) {
 	assert.Equal(t, []string{"CVE-2099-1 updated"}, states(t, s))
 }
 
+// Held against itself nothing has changed, however it was written down.
+func TestCompare_itself(t *testing.T) {
+	lodash := func(version string) report.Finding {
+		return report.Finding{Rule: "CVE-1", Message: "lodash " + version, CWE: []string{"CWE-400", "CWE-1333"}, Package: &report.Package{Name: "lodash", PURL: "pkg:npm/lodash@" + version, Installed: version}}
+	}
+	r := &report.Report{Runs: []report.Run{{Tool: "t", Status: report.StatusCompleted}}, Findings: []report.Finding{
+		lodash("4.17.1"), lodash("4.17.4"), lodash("4.17.20"),
+		{Rule: "R", Message: "one", CWE: []string{"CWE-79"}, Location: report.Location{Path: "a.js", StartLine: 1}},
+		{Rule: "R", Message: "two", CWE: []string{"CWE-80"}, Location: report.Location{Path: "a.js", StartLine: 2}},
+		{Rule: "R", Message: "three", Location: report.Location{Path: "a.js", StartLine: 3}},
+	}}
+	require.NoError(t, r.Normalize(t.Context(), nil))
+	for name, before := range map[string]report.Source{"in memory": r, "written": read(t, write(t, r), nil)} {
+		s, err := report.Compare(t.Context(), r, before, nil)
+		require.NoError(t, err)
+		sum, err := report.Summarize(t.Context(), s)
+		require.NoError(t, err)
+		assert.Equal(t, len(r.Findings), sum.Unchanged, "%s: %v", name, states(t, s))
+		assert.Zero(t, sum.Absent, name)
+	}
+	r.Findings[1] = lodash("4.17.5")
+	now := &report.Report{Runs: r.Runs, Findings: r.Findings[:2]}
+	before := read(t, write(t, r), nil)
+	before.Findings[1] = before.Findings[0]
+	require.NoError(t, now.Normalize(t.Context(), nil))
+	s, err := report.Compare(t.Context(), now, before, &report.CompareOptions{DropAbsent: true})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"CVE-1 unchanged", "CVE-1 updated"}, states(t, s))
+}
+
 func TestSuppress(t *testing.T) {
 	s := read(t, log(run("a", result("R1", "x.go", 1, "m"), result("R2", "dir/y.go", 1, "m"), result("R3", "z.go", 1, "m"))), nil)
 	list, err := report.ParseSuppressions([]byte(`{"version":1,"suppressions":[

@@ -20,9 +20,12 @@ import (
 )
 
 // plain are settings under which git prints what the engine's parser reads, whatever the user's own
-// configuration says: with color.ui=always, for one, the parser sees no files at all.
+// configuration says: with color.ui=always, for one, the parser sees no files at all. And it prints all of it: without
+// log.showRoot nothing of a commit that has no parent, which in a shallow clone is every file there is.
 var plain = []string{
+	"-c", "log.showRoot=true", "-c", "core.bigFileThreshold=512m",
 	"-c", "log.showSignature=false", "-c", "log.date=default", "-c", "format.pretty=medium", "-c", "log.decorate=false",
+	"-c", "log.abbrevCommit=false", "-c", "i18n.logOutputEncoding=UTF-8",
 	"-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false", "-c", "diff.interHunkContext=0", "-c", "diff.submodule=short",
 	"-c", "diff.relative=false", "-c", "core.fsmonitor=false",
 }
@@ -73,7 +76,7 @@ func (r *repo) call(limit int64, out io.Writer, args ...string) command.Call {
 	return command.Call{
 		Args: append([]string{"-C", r.target.Arg()}, args...), Out: out, MaxOutput: limit,
 		// A hook is told through the environment which index it is about. Which repository, the target says.
-		InheritEnv: true, WithoutEnv: []string{"GIT_DIR", "GIT_WORK_TREE"},
+		InheritEnv: true, WithoutEnv: []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_DIFF_OPTS"},
 		Env: []string{"LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_PAGER=cat"},
 	}
 }

@@ -457,6 +457,7 @@ func TestScan_userConfiguration(t *testing.T) {
 		"color.ui=always", "diff.noprefix=true", "diff.mnemonicPrefix=true", "format.pretty=oneline", "log.date=raw",
 		"diff.external=/bin/true", "log.showSignature=true", "diff.context=9", "diff.interHunkContext=9", "core.quotePath=false",
 		"diff.algorithm=histogram", "diff.renames=copies", "log.decorate=full", "core.pager=cat", "diff.srcPrefix=x/", "diff.wordRegex=.",
+		"log.showRoot=false", "log.abbrevCommit=true", "core.bigFileThreshold=1", "i18n.logOutputEncoding=UTF-16",
 	} {
 		t.Run(setting, func(t *testing.T) {
 			name, value, _ := strings.Cut(setting, "=")
@@ -466,6 +467,7 @@ func TestScan_userConfiguration(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, res.Report.Findings, 1)
 			assert.Equal(t, "a b.env", res.Report.Findings[0].Location.Path)
+			assert.Len(t, res.Report.Findings[0].Location.Commit, 40)
 
 			r.write("staged.env", "k "+awsKey+"\n").git("add", "staged.env")
 			defer r.git("rm", "-q", "-f", "staged.env")
@@ -474,6 +476,18 @@ func TestScan_userConfiguration(t *testing.T) {
 			assert.Len(t, res.Report.Findings, 1)
 		})
 	}
+}
+
+// Lines of context, as asked for by a variable, would shift the place of what is found.
+func TestScan_diffOptions(t *testing.T) {
+	t.Setenv("GIT_DIFF_OPTS", "--unified=9")
+	r := newRepo(t)
+	r.write("a.env", "one\n").commit("1")
+	r.write("a.env", "one\nk "+awsKey+"\n").commit("2")
+	res, err := scanner(t, nil).Scan(t.Context(), git(r.dir))
+	require.NoError(t, err)
+	require.Len(t, res.Report.Findings, 1)
+	assert.Equal(t, 2, res.Report.Findings[0].Location.StartLine)
 }
 
 func TestScan_corruptObject(t *testing.T) {

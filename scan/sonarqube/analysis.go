@@ -165,8 +165,9 @@ func (c *client) await(ctx context.Context, task string) (*processed, error) {
 	for pause := c.o.Poll; ; pause = min(pause*3/2, 5*time.Second) {
 		var doc struct {
 			Task struct {
-				Status, AnalysisID, ErrorMessage, ErrorType, ComponentKey string
-				Warnings                                                  []string
+				Status, AnalysisID, ErrorMessage, ErrorType string
+				ComponentKey, Branch, PullRequest           string
+				Warnings                                    []string
 			}
 		}
 		if err := c.call(ctx, path, url.Values{"id": {task}, "additionalFields": {"warnings"}}, &doc); err != nil {
@@ -184,6 +185,9 @@ func (c *client) await(ctx context.Context, task string) (*processed, error) {
 			if tk.ComponentKey != "" && tk.ComponentKey != c.o.ProjectKey {
 				return nil, c.fail(path, scan.ErrTarget, fmt.Errorf("the task is about the project %q, not %q", tk.ComponentKey, c.o.ProjectKey))
 			}
+			if err := c.choose(ctx, tk.Branch, tk.PullRequest); err != nil {
+				return nil, err
+			}
 			return &processed{ID: tk.AnalysisID, Warnings: tk.Warnings}, nil
 		case "FAILED":
 			return nil, c.fail(path, scan.ErrBroken, fmt.Errorf("the server failed to process the analysis: %s", strings.Join(strings.Fields(tk.ErrorMessage), " ")))
@@ -197,4 +201,50 @@ func (c *client) await(ctx context.Context, task string) (*processed, error) {
 			return nil, c.fail(path, scan.ErrOutput, fmt.Errorf("unknown status %q of the task", tk.Status))
 		}
 	}
+}
+
+// choose decides which branch or pull request is asked about: the one that was analysed, which is not always told to
+// the caller. Builds find out by themselves that they run for a pull request. A task that names neither is about the
+// main branch.
+func (c *client) choose(ctx context.Context, branch, pullRequest string) error {
+	c.branch, c.pullRequest = c.o.Branch, c.o.PullRequest
+	switch {
+	case c.branch == "" && c.pullRequest == "":
+		c.branch, c.pullRequest = branch, pullRequest
+		return nil
+	case c.branch == branch && c.pullRequest == pullRequest:
+		return nil
+	case c.branch != "" && branch == "" && pullRequest == "":
+		if main, err := c.isMain(ctx, c.branch); main || err != nil {
+			return err
+		}
+	}
+	return c.fail("api/ce/task", scan.ErrTarget, fmt.Errorf("the task is about %s, not %s", place(branch, pullRequest), place(c.branch, c.pullRequest)))
+}
+
+// isMain reports whether that is the name of the project's main branch.
+func (c *client) isMain(ctx context.Context, branch string) (bool, error) {
+	var doc struct {
+		Branches []struct {
+			Name   string
+			IsMain bool
+		}
+	}
+	err := c.call(ctx, "api/project_branches/list", url.Values{"project": {c.o.ProjectKey}}, &doc)
+	for _, b := range doc.Branches {
+		if b.IsMain && b.Name == branch {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+func place(branch, pullRequest string) string {
+	switch {
+	case pullRequest != "":
+		return fmt.Sprintf("the pull request %q", pullRequest)
+	case branch != "":
+		return fmt.Sprintf("the branch %q", branch)
+	}
+	return "the main branch"
 }

@@ -28,6 +28,8 @@ type client struct {
 	version string // of the server
 	release [2]int // its first two numbers
 
+	branch, pullRequest string // that was analysed; both empty for the main branch
+
 	mu      sync.Mutex
 	expires time.Time // of the token, when the server says
 }
@@ -206,11 +208,11 @@ func (c *client) notes() []string {
 // query returns the parameters that choose what is asked about: the branch or pull request.
 func (c *client) query(pairs ...string) url.Values {
 	q := url.Values{}
-	if c.o.Branch != "" {
-		q.Set("branch", c.o.Branch)
+	if c.branch != "" {
+		q.Set("branch", c.branch)
 	}
-	if c.o.PullRequest != "" {
-		q.Set("pullRequest", c.o.PullRequest)
+	if c.pullRequest != "" {
+		q.Set("pullRequest", c.pullRequest)
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		q.Set(pairs[i], pairs[i+1])

@@ -35,19 +35,10 @@ func (c *client) gate(ctx context.Context, analysis string) (*gate, error) {
 	return nil, c.fail(path, scan.ErrOutput, fmt.Errorf("unknown status %q of the quality gate", doc.ProjectStatus.Status))
 }
 
-// exists makes sure that the server knows the branch or pull request. A search for issues does not: it finds
-// none in a branch that is not there.
-func (c *client) exists(ctx context.Context) error {
-	if c.o.Branch == "" && c.o.PullRequest == "" {
-		return nil
-	}
-	return c.call(ctx, "api/qualitygates/project_status", c.query("projectKey", c.o.ProjectKey), &struct{}{})
-}
-
 // sawFiles makes sure that the analysis saw something: with the wrong sonar.sources, or without an analyser for the
 // language, a project has no issues and meets every gate. A pull request may well touch no file that is analysed.
 func (c *client) sawFiles(ctx context.Context) error {
-	if c.o.AllowEmpty || c.o.PullRequest != "" {
+	if c.o.AllowEmpty || c.pullRequest != "" {
 		return nil
 	}
 	const path = "api/measures/component"

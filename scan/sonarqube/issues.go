@@ -139,10 +139,20 @@ func (c *client) slice(ctx context.Context, col *collection, q url.Values, dims 
 	if total > c.o.MaxIssues {
 		return 0, c.fail(issueSearch, scan.ErrTooLarge, fmt.Errorf("%d issues, more than the cap of %d (MaxIssues)", total, c.o.MaxIssues))
 	}
-	// SonarQube Cloud says 10,000 when there are more.
 	if total < searchCap {
 		return total, c.pages(ctx, col, q, first)
 	}
+	got, err := c.cut(ctx, col, q, first, dims)
+	// SonarQube Cloud says 10,000 when there are more.
+	if err == nil && got != total && (got < total || total > searchCap) {
+		err = c.fail(issueSearch, scan.ErrOutput, fmt.Errorf("the server counts %d issues, and its slices add up to %d (issues that belong to no file?)", total, got))
+	}
+	return got, err
+}
+
+// cut collects the issues of a search that are too many for it.
+func (c *client) cut(ctx context.Context, col *collection, q url.Values, first *answer, dims []string) (int, error) {
+	total := first.Paging.Total
 	for i, dim := range dims {
 		values, sum := first.facet(dim)
 		if len(values) < 2 || sum < total {
@@ -163,7 +173,7 @@ func (c *client) slice(ctx context.Context, col *collection, q url.Values, dims 
 	return c.sliceByFile(ctx, col, q)
 }
 
-// sliceByFile cuts by files, listed by the server.
+// sliceByFile cuts by files, listed by the server. It misses issues of the project itself, which no search can single out.
 func (c *client) sliceByFile(ctx context.Context, col *collection, q url.Values) (int, error) {
 	param := c.renamed("componentKeys", "components")
 	if q.Get(param) != c.o.ProjectKey {
@@ -173,7 +183,6 @@ func (c *client) sliceByFile(ctx context.Context, col *collection, q url.Values)
 	if err != nil {
 		return 0, err
 	}
-	// The project itself may have issues, too; they come with a search for it and are few.
 	got := 0
 	var cut func(files []string) error
 	cut = func(files []string) error {

@@ -29,9 +29,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +52,8 @@ type Options struct {
 	ProjectKey string
 
 	// Branch, or PullRequest with PullRequestBranch and PullRequestBase, is what is analysed; none of them is the
-	// main branch. Community builds of the server know the main branch only.
+	// main branch for Analyze, and otherwise whatever the analysis was of. An analysis of something else is an error,
+	// scan.ErrTarget. Community builds of the server know the main branch only.
 	Branch            string
 	PullRequest       string // key of the pull request
 	PullRequestBranch string // for Analyze
@@ -61,7 +64,7 @@ type Options struct {
 	Analyze    bool
 	ReportTask string
 	Scanner    string            // the sonar-scanner command; "" is looked up on the PATH
-	Properties map[string]string // for Analyze: more properties, such as "sonar.sources"
+	Properties map[string]string // for Analyze: more properties, such as "sonar.sources"; no credentials, which the list of processes would show
 	Env        []string          // for Analyze: added to the scanner's environment, as "NAME=value"
 
 	NewCodeOnly bool          // only issues of the new code period
@@ -113,6 +116,11 @@ func New(o *Options) (*Scanner, error) {
 	if o.PullRequest == "" && (o.PullRequestBranch != "" || o.PullRequestBase != "") {
 		errs = append(errs, errors.New("PullRequestBranch and PullRequestBase belong to a PullRequest"))
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.Properties)) {
+		if isCredential(name) {
+			errs = append(errs, fmt.Errorf("%s in Properties would stand in the list of processes: the token belongs to Token, other credentials to Env", name))
+		}
+	}
 	if o.Analyze && o.ReportTask != "" {
 		errs = append(errs, errors.New("both Analyze and ReportTask are given"))
 	}
@@ -127,6 +135,12 @@ func New(o *Options) (*Scanner, error) {
 		s.o.Poll = time.Second
 	}
 	return s, nil
+}
+
+// isCredential reports whether a property of sonar-scanner is secret: those of proxies and of key stores, too.
+func isCredential(property string) bool {
+	name := strings.ToLower(property)
+	return name == "sonar.token" || name == "sonar.login" || strings.HasSuffix(name, "password")
 }
 
 // Name returns "sonarqube".
@@ -183,9 +197,6 @@ func (c *client) verdict(ctx context.Context, t scan.Target, id string) (*scan.R
 	}
 	gate, err := c.gate(ctx, analysis.ID)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.exists(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.sawFiles(ctx); err != nil {

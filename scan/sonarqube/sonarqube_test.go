@@ -212,9 +212,44 @@ func TestScan_branches(t *testing.T) {
 	assert.Equal(t, scan.Clean, res.Status)
 
 	target = analysed(t, srv, sonarqubetest.Analysis{Project: "shop", PullRequest: "42", Report: withTrouble()})
-	res, err = scanner(t, srv, sonarqube.Options{PullRequest: "42"}).Scan(t.Context(), target)
-	require.NoError(t, err)
-	assert.Equal(t, scan.Findings, res.Status)
+	for _, key := range []string{"42", ""} { // a build may know that it is for a pull request, and its caller not
+		res, err = scanner(t, srv, sonarqube.Options{PullRequest: key}).Scan(t.Context(), target)
+		require.NoError(t, err)
+		assert.Equal(t, scan.Findings, res.Status)
+		assert.Len(t, res.Report.Findings, 4, "two conditions, an issue, a hotspot")
+	}
+}
+
+// The issues of another branch say nothing about the analysis.
+func TestScan_anotherBranch(t *testing.T) {
+	srv := sonarqubetest.NewServer(t, nil)
+	submit := func(branch, pullRequest string) scan.Target {
+		return analysed(t, srv, sonarqubetest.Analysis{Project: "shop", Branch: branch, PullRequest: pullRequest, Report: &report.Report{}})
+	}
+	onMain, onFix, on7 := submit("", ""), submit("fix", ""), submit("", "7")
+	for name, tc := range map[string]struct {
+		target scan.Target
+		o      sonarqube.Options
+		says   string
+	}{
+		"main for a branch":         {onMain, sonarqube.Options{Branch: "fix"}, `about the main branch, not the branch "fix"`},
+		"main for a pull request":   {onMain, sonarqube.Options{PullRequest: "7"}, `about the main branch, not the pull request "7"`},
+		"a branch for main":         {onFix, sonarqube.Options{Branch: "main"}, `about the branch "fix", not the branch "main"`},
+		"a pull request for main":   {on7, sonarqube.Options{Branch: "main"}, `about the pull request "7", not the branch "main"`},
+		"another pull request":      {on7, sonarqube.Options{PullRequest: "8"}, `about the pull request "7", not the pull request "8"`},
+		"main by its name":          {onMain, sonarqube.Options{Branch: "main"}, ""},
+		"a branch nobody asked for": {onFix, sonarqube.Options{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := scanner(t, srv, tc.o).Scan(t.Context(), tc.target)
+			if tc.says == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, scan.ErrTarget)
+			assert.ErrorContains(t, err, tc.says)
+		})
+	}
 }
 
 // Servers before version 10 take a token as a user name.
@@ -259,12 +294,21 @@ func TestScan_manyIssues(t *testing.T) {
 		"rules the facet does not list": many(25_000, 250),
 	} {
 		t.Run(name, func(t *testing.T) {
+			const project = "com.acme:shop" // as Maven's
 			srv := sonarqubetest.NewServer(t, nil)
-			res, err := scanner(t, srv, sonarqube.Options{}).Scan(t.Context(), analysed(t, srv, sonarqubetest.Analysis{Project: "shop", Report: r}))
+			res, err := scanner(t, srv, sonarqube.Options{ProjectKey: project}).Scan(t.Context(), analysed(t, srv, sonarqubetest.Analysis{Project: project, Report: r}))
 			require.NoError(t, err)
 			assert.Len(t, res.Report.Findings, 25_001, "every issue, and the gate")
 		})
 	}
+	t.Run("one of no file", func(t *testing.T) {
+		r := many(10_100, 1)
+		r.Findings[0].Location = report.Location{}
+		srv := sonarqubetest.NewServer(t, nil)
+		_, err := scanner(t, srv, sonarqube.Options{}).Scan(t.Context(), analysed(t, srv, sonarqubetest.Analysis{Project: "shop", Report: r}))
+		require.ErrorIs(t, err, scan.ErrOutput)
+		assert.ErrorContains(t, err, "counts 10100 issues, and its slices add up to 10099")
+	})
 	t.Run("too many in one file", func(t *testing.T) {
 		r := many(11_000, 1)
 		for i := range r.Findings {
@@ -426,9 +470,14 @@ func TestNew_bad(t *testing.T) {
 		assert.ErrorContains(t, err, says)
 		assert.NotContains(t, err.Error(), "secret")
 	}
-	_, err = sonarqube.New(&sonarqube.Options{URL: "https://x", Token: token, ProjectKey: "x", Branch: "a", PullRequest: "1", Analyze: true, ReportTask: "x"})
-	assert.ErrorContains(t, err, "Branch and PullRequest")
-	assert.ErrorContains(t, err, "Analyze and ReportTask")
+	_, err = sonarqube.New(&sonarqube.Options{URL: "https://x", Token: token, ProjectKey: "x", Branch: "a", PullRequest: "1", Analyze: true, ReportTask: "x", Properties: map[string]string{
+		"sonar.token": "hunter2", "sonar.login": "hunter2", "http.proxyPassword": "hunter2", "sonar.sources": "src",
+	}})
+	for _, says := range []string{"Branch and PullRequest", "Analyze and ReportTask", "sonar.token in", "sonar.login in", "http.proxyPassword in"} {
+		assert.ErrorContains(t, err, says)
+	}
+	assert.NotContains(t, err.Error(), "hunter2")
+	assert.NotContains(t, err.Error(), "sonar.sources")
 }
 
 // What the fake counts must follow from what was submitted.

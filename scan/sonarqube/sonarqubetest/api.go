@@ -100,6 +100,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, authenticated bo
 		s.task(w, q)
 	case "/api/qualitygates/project_status":
 		s.projectStatus(w, q)
+	case "/api/project_branches/list":
+		s.listBranches(w, q)
 	case "/api/issues/search":
 		s.issues(w, q)
 	case "/api/hotspots/search":
@@ -133,6 +135,11 @@ func (s *Server) task(w http.ResponseWriter, q url.Values) {
 	out := map[string]any{
 		"id": t.id, "type": "REPORT", "componentId": t.a.Project, "componentKey": t.a.Project, "componentName": t.a.Project, "componentQualifier": "TRK",
 		"submittedAt": "2026-01-02T03:04:05+0000", "submitterLogin": "admin", "hasScannerContext": true, "warningCount": 0, "warnings": []any{}, "infoMessages": []any{},
+	}
+	if t.a.PullRequest != "" {
+		out["pullRequest"] = t.a.PullRequest
+	} else if t.a.Branch != "" {
+		out["branch"], out["branchType"] = t.a.Branch, "BRANCH"
 	}
 	t.asked++
 	pending := s.o.Pending
@@ -186,7 +193,7 @@ func (s *Server) projectStatus(w http.ResponseWriter, q url.Values) {
 
 // branch finds the branch or pull request a request is about, and answers with an error when there is none.
 func (s *Server) branch(w http.ResponseWriter, project string, q url.Values) *branch {
-	if b := s.branches[branchKey{project, q.Get("branch"), q.Get("pullRequest")}]; b != nil {
+	if b := s.find(project, q); b != nil {
 		return b
 	}
 	switch {
@@ -198,6 +205,37 @@ func (s *Server) branch(w http.ResponseWriter, project string, q url.Values) *br
 		fail(w, http.StatusNotFound, "Branch '%s' in project '%s' not found", q.Get("branch"), project)
 	}
 	return nil
+}
+
+// mainBranch is the name of a project's main branch.
+const mainBranch = "main"
+
+// find returns the branch or pull request a request is about, nil when there is none.
+func (s *Server) find(project string, q url.Values) *branch {
+	name := q.Get("branch")
+	if name == mainBranch && s.branches[branchKey{project: project, branch: name}] == nil {
+		name = ""
+	}
+	return s.branches[branchKey{project, name, q.Get("pullRequest")}]
+}
+
+func (s *Server) listBranches(w http.ResponseWriter, q url.Values) {
+	project := q.Get("project")
+	if !s.exists(project) {
+		fail(w, http.StatusNotFound, "Project '%s' not found", project)
+		return
+	}
+	names := map[string]bool{mainBranch: true}
+	for k := range s.branches {
+		if k.project == project && k.pullRequest == "" {
+			names[cmp.Or(k.branch, mainBranch)] = true
+		}
+	}
+	list := []any{}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		list = append(list, map[string]any{"name": name, "isMain": name == mainBranch, "type": "BRANCH"})
+	}
+	reply(w, map[string]any{"branches": list})
 }
 
 func (s *Server) exists(project string) bool {
@@ -249,10 +287,10 @@ func (s *Server) issues(w http.ResponseWriter, q url.Values) {
 	if !ok {
 		return
 	}
-	project, files := components(q.Get(s.renamed("componentKeys", "components")))
+	project, files := s.components(q.Get(s.renamed("componentKeys", "components")))
 	all := []entry{}
 	// An unknown project, branch or pull request is no error here: it has no issues.
-	if b := s.branches[branchKey{project, q.Get("branch"), q.Get("pullRequest")}]; b != nil {
+	if b := s.find(project, q); b != nil {
 		for _, e := range b.issues {
 			if files == nil || files[e.path] {
 				all = append(all, e)
@@ -303,11 +341,10 @@ func (s *Server) renamed(before, since string) string {
 }
 
 // components splits a list of component keys: a project, or files of one.
-func components(list string) (project string, files map[string]bool) {
+func (s *Server) components(list string) (project string, files map[string]bool) {
 	for key := range strings.SplitSeq(list, ",") {
-		p, path, isFile := strings.Cut(key, ":")
-		project = p
-		if isFile {
+		project = s.projectOf(key)
+		if path, isFile := strings.CutPrefix(key, project+":"); isFile {
 			if files == nil {
 				files = map[string]bool{}
 			}
@@ -315,6 +352,17 @@ func components(list string) (project string, files map[string]bool) {
 		}
 	}
 	return project, files
+}
+
+// projectOf returns the project of a component. Keys of Maven projects have a colon themselves.
+func (s *Server) projectOf(key string) string {
+	project, _, _ := strings.Cut(key, ":")
+	for k := range s.branches {
+		if (k.project == key || strings.HasPrefix(key, k.project+":")) && len(k.project) > len(project) {
+			project = k.project
+		}
+	}
+	return project
 }
 
 // filter selects what a search asks for. A facet counts as if it were not itself a filter.

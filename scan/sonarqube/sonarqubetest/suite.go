@@ -120,6 +120,15 @@ func TestBackend(t *testing.T, b Backend) {
 		_, err := ask(t, clean, sonarqube.Options{ProjectKey: "suite-clean", Branch: "nope", SkipHotspots: true})
 		expect(t, err, scan.ErrTarget)
 	})
+	t.Run("main branch by its name", func(t *testing.T) {
+		res, err := ask(t, clean, sonarqube.Options{ProjectKey: "suite-clean", Branch: "main"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Status != scan.Clean {
+			t.Errorf("got %q", res.Status)
+		}
+	})
 	t.Run("answers", func(t *testing.T) { b.testAnswers(t) })
 }
 
@@ -141,6 +150,7 @@ func (b Backend) testAnswers(t *testing.T) {
 		{"/api/components/tree?component=suite-dirty&qualifiers=FIL", 200, []string{"paging.total", "components"}, `"path":"app.py"`},
 		{"/api/qualitygates/project_status?projectKey=suite-dirty", 200, []string{"projectStatus.status", "projectStatus.conditions"}, `"metricKey":"violations"`},
 		{"/api/qualitygates/project_status?projectKey=nope", 404, []string{"errors"}, "not found"},
+		{"/api/project_branches/list?project=suite-dirty", 200, []string{"branches"}, `"isMain":true`},
 		{"/api/ce/task?id=nope", 404, []string{"errors"}, "No activity found"},
 		{"/api/measures/component?component=suite-dirty&metricKeys=violations", 200, []string{"component.measures"}, `"metric":"violations"`},
 	} {

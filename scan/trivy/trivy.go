@@ -84,7 +84,8 @@ type Options struct {
 	SBOM     []SBOMFormat // make these bills of materials, as artifacts of the result
 	Platform string       // Image only: "linux/arm64"; "" is what Trivy chooses
 
-	// Username and Password, both or neither, log in at the registry of an Image target.
+	// Username and Password, both or neither, log in at the registry of an Image target. Without them the logins of
+	// "docker login" count, those in the directory DOCKER_CONFIG names or in ~/.docker.
 	Username string
 	Password func(ctx context.Context) (string, error)
 
@@ -158,6 +159,9 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	if err != nil {
 		return nil, err
 	}
+	if s, err = s.rooted(); err != nil {
+		return nil, fail(t, scan.ErrConfig, err, "")
+	}
 	tmp, err := os.MkdirTemp("", "waybill-trivy-")
 	if err != nil {
 		return nil, fail(t, scan.ErrBroken, err, "")
@@ -185,6 +189,28 @@ func (s *Scanner) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 		return res, fail(t, scan.ErrBroken, errors.New("the report says that the scan did not complete"), "")
 	}
 	return res, nil
+}
+
+// rooted returns the scanner with absolute paths: Trivy runs in another directory. It would not mind an ignore file
+// that is not there.
+func (s *Scanner) rooted() (*Scanner, error) {
+	o := s.o
+	for _, path := range []*string{&o.IgnoreFile, &o.CacheDir} {
+		if *path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return nil, err
+		}
+		*path = abs
+	}
+	if o.IgnoreFile != "" {
+		if _, err := os.Stat(o.IgnoreFile); err != nil {
+			return nil, fmt.Errorf("the file IgnoreFile: %w", err)
+		}
+	}
+	return &Scanner{o}, nil
 }
 
 // packagesOnly reports whether all that is looked for are properties of packages.
@@ -392,8 +418,16 @@ func (r *run) sbom(ctx context.Context, file string, f SBOMFormat) (scan.Artifac
 
 func (r *run) trivy(ctx context.Context, args ...string) (*command.Output, error) {
 	c := command.Call{Args: args, Dir: r.dir, MaxOutput: r.s.o.MaxReport}
+	// Where the logins at registries are, if not in ~/.docker.
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" && r.target.Kind == scan.Image { //nolint:forbidigo // handed on to the program
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, fail(r.target, scan.ErrConfig, err, "")
+		}
+		c.Env = append(c.Env, "DOCKER_CONFIG="+dir)
+	}
 	if r.s.o.Username != "" && r.target.Kind == scan.Image {
-		c.Env = []string{"TRIVY_USERNAME=" + r.s.o.Username}
+		c.Env = append(c.Env, "TRIVY_USERNAME="+r.s.o.Username)
 		c.Secrets = map[string]func(context.Context) (string, error){"TRIVY_PASSWORD": r.s.o.Password}
 	}
 	return r.prog.Run(ctx, c)

@@ -132,6 +132,9 @@ func TestScan_arguments(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(target.Path, ".trivyignore"), []byte("CVE-1\n"), 0o600))
 	bom := filepath.Join(target.Path, "bom.json")
 	require.NoError(t, os.WriteFile(bom, nil, 0o600))
+	base := t.TempDir()
+	t.Chdir(base)
+	require.NoError(t, os.WriteFile("ignore", nil, 0o600))
 	for name, tc := range map[string]struct {
 		target   scan.Target
 		o        trivy.Options
@@ -146,10 +149,10 @@ func TestScan_arguments(t *testing.T) {
 		"all options": {
 			target,
 			trivy.Options{
-				Checks: []trivy.Check{trivy.Vulnerabilities, trivy.Secrets}, CacheDir: "/cache", Severities: []report.Severity{report.SeverityHigh, report.SeverityCritical},
-				IgnoreUnfixed: true, IgnoreFile: "/ignore", Offline: true,
+				Checks: []trivy.Check{trivy.Vulnerabilities, trivy.Secrets}, CacheDir: "cache", Severities: []report.Severity{report.SeverityHigh, report.SeverityCritical},
+				IgnoreUnfixed: true, IgnoreFile: "ignore", Offline: true,
 			},
-			[]string{"--scanners vuln,secret", "--cache-dir /cache", "--severity HIGH,CRITICAL", "--ignore-unfixed", "--ignorefile /ignore", "--offline-scan", "--skip-db-update", "--skip-java-db-update", "--skip-check-update"},
+			[]string{"--scanners vuln,secret", "--cache-dir " + base + "/cache", "--severity HIGH,CRITICAL", "--ignore-unfixed", "--ignorefile " + base + "/ignore", "--offline-scan", "--skip-db-update", "--skip-java-db-update", "--skip-check-update"},
 			[]string{".trivyignore"},
 		},
 		"target's options unread": {target, trivy.Options{IgnoreTargetOptions: true}, []string{"fs"}, []string{"--ignorefile"}},
@@ -178,6 +181,25 @@ func TestScan_arguments(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Trivy says nothing about an ignore file that is not there, and then leaves out nothing.
+func TestScan_noIgnoreFile(t *testing.T) {
+	_, err := scanner(t, write(jsonClean), trivy.Options{IgnoreFile: "gone"}).Scan(t.Context(), dir(t))
+	require.ErrorIs(t, err, scan.ErrConfig)
+	assert.ErrorContains(t, err, "IgnoreFile")
+}
+
+// The logins made for this process count at a registry, wherever they are.
+func TestScan_dockerConfig(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	t.Setenv("DOCKER_CONFIG", "logins")
+	_, err = scanner(t, `test "$DOCKER_CONFIG" = "`+here+`/logins" || exit 9`+"\n"+write(jsonClean), trivy.Options{}).Scan(t.Context(), scan.Target{Kind: scan.Image, Path: "web:1"})
+	require.NoError(t, err)
+	_, err = scanner(t, `test -z "$DOCKER_CONFIG" || exit 9`+"\n"+write(jsonClean), trivy.Options{}).Scan(t.Context(), dir(t))
+	require.NoError(t, err)
 }
 
 // Whatever a path is called, Trivy gets it as one argument that is no option.

@@ -3,7 +3,20 @@
 // does get handed down is the environment.
 package offspring
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"os"
+	"slices"
+	"strings"
+)
 
-// Mark returns a variable for the environment of a program, by which it and what it starts are known to [End].
-func Mark() string { return "WAYBILL_RUN=" + rand.Text() }
+const prefix = "WAYBILL_RUN_"
+
+// Mark returns a variable for the environment of a program, by which it and what it starts are known to [End]. Its name
+// is its own: where the program marks what it starts, too, that carries both.
+func Mark() string { return prefix + rand.Text() + "=1" }
+
+// Inherited are the marks of this process, for what it starts: whoever ends it means all of that, too.
+func Inherited() []string {
+	return slices.DeleteFunc(os.Environ(), func(e string) bool { return !strings.HasPrefix(e, prefix) })
+}

@@ -15,7 +15,8 @@ import (
 	"github.com/waybill-dev/waybill/internal/offspring"
 )
 
-// A grandchild in a session of its own, whose parent is dead, is ended; a process that is not marked lives.
+// A grandchild in a session of its own, whose parent is dead, is ended, whoever else has marked it; a process that is
+// not marked lives.
 func TestEnd(t *testing.T) {
 	mark := offspring.Mark()
 	require.NotEqual(t, mark, offspring.Mark())
@@ -25,7 +26,7 @@ func TestEnd(t *testing.T) {
 	defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
 
 	parent := exec.Command("sh", "-c", "setsid sh -c 'echo $$; sleep 600 & echo $!; wait' & exit 0")
-	parent.Env = append(os.Environ(), mark)
+	parent.Env = append(os.Environ(), mark, offspring.Mark())
 	out, err := parent.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, parent.Start())

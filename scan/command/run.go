@@ -154,6 +154,7 @@ func (c Call) environment(ctx context.Context) (env []string, hide *strings.Repl
 				env = append(env, name+"="+v)
 			}
 		}
+		env = append(env, offspring.Inherited()...)
 	}
 	env = slices.DeleteFunc(env, func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")

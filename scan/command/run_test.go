@@ -77,8 +77,11 @@ func TestFind_missing(t *testing.T) {
 	require.ErrorIs(t, err, scan.ErrToolMissing)
 	assert.ErrorContains(t, err, "install no-such-tool-anywhere")
 
-	_, err = command.Tool{}.Find(t.Context())
-	require.ErrorIs(t, err, scan.ErrConfig)
+	for _, tool := range []command.Tool{{}, {Name: "sh", Min: "1.2"}, {Name: "sh", Below: "2"}} {
+		_, err = tool.Find(t.Context())
+		require.ErrorIs(t, err, scan.ErrConfig)
+	}
+	assert.ErrorContains(t, err, "VersionArgs")
 }
 
 // A program found by a relative path must be the same one wherever it is run.
@@ -151,6 +154,12 @@ func TestRun_environment(t *testing.T) {
 	out, err = p.Run(t.Context(), command.Call{InheritEnv: true})
 	require.NoError(t, err)
 	assert.Equal(t, "[t0ps3cret][][path]\n", string(out.Stdout))
+
+	// Whoever has started this process with a mark finds by it what this process starts.
+	t.Setenv("WAYBILL_RUN_OUTER", "1")
+	out, err = program(t, `env | grep -c ^WAYBILL_RUN_`).Run(t.Context(), command.Call{})
+	require.NoError(t, err)
+	assert.Equal(t, "2\n", string(out.Stdout))
 }
 
 func TestRun_secrets(t *testing.T) {

@@ -71,6 +71,9 @@ func New(o *Options) (*Scanner, error) {
 	if o.Tool.Name == "" {
 		errs = append(errs, errors.New("no Tool.Name"))
 	}
+	if err := o.Tool.check(); err != nil {
+		errs = append(errs, fmt.Errorf("in Tool: %w", err))
+	}
 	if o.Format != "" && o.Format != format.Auto && !slices.Contains(format.Names(), o.Format) {
 		errs = append(errs, fmt.Errorf("the Format %q is none of %s", o.Format, strings.Join(format.Names(), ", ")))
 	}

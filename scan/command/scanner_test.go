@@ -165,9 +165,9 @@ func TestScan_oddPaths(t *testing.T) {
 }
 
 func TestNew_bad(t *testing.T) {
-	_, err := command.New(&command.Options{Format: "nonsense", FoundCodes: []int{0}, MaxReport: -1})
+	_, err := command.New(&command.Options{Tool: command.Tool{Min: "1"}, Format: "nonsense", FoundCodes: []int{0}, MaxReport: -1})
 	require.ErrorIs(t, err, scan.ErrConfig)
-	for _, says := range []string{"Tool.Name", "Format", "FoundCodes", "MaxReport"} {
+	for _, says := range []string{"Tool.Name", "VersionArgs", "Format", "FoundCodes", "MaxReport"} {
 		assert.ErrorContains(t, err, says)
 	}
 	_, err = command.New(nil)

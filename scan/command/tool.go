@@ -18,7 +18,7 @@ import (
 type Tool struct {
 	Name        string   // as found on the PATH, such as "trivy"; stands in messages too
 	Path        string   // where the program is; "" looks on the PATH
-	VersionArgs []string // arguments that make it print its version; nil: the version is not asked for
+	VersionArgs []string // arguments that make it print its version; nil, without Min and Below: the version is not asked for
 	Min         string   // lowest supported version, such as "0.50.0"; "" is any
 	Below       string   // lowest version above that is not supported, such as "1.0.0"; "" is none
 }
@@ -30,7 +30,7 @@ type Program struct {
 	Version string // without a leading v; "" when it was not asked for
 }
 
-// Find looks the program up and asks for its version. Errors are [*scan.Error] with
+// Find looks the program up and asks for its version. Errors are [*scan.Error] with [scan.ErrConfig],
 // [scan.ErrToolMissing], [scan.ErrToolVersion] (naming the version found and those supported), or
 // [scan.ErrBroken] when it cannot say its version.
 func (t Tool) Find(ctx context.Context) (*Program, error) {
@@ -43,6 +43,9 @@ func (t Tool) Find(ctx context.Context) (*Program, error) {
 	}
 	if name == "" {
 		return nil, fail(scan.ErrConfig, errors.New("no name"))
+	}
+	if err := t.check(); err != nil {
+		return nil, fail(scan.ErrConfig, err)
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -73,6 +76,14 @@ func (t Tool) Find(ctx context.Context) (*Program, error) {
 		return nil, fail(scan.ErrToolVersion, fmt.Errorf("%s is version %s, supported is %s", path, p.Version, t.supported()))
 	}
 	return p, nil
+}
+
+// check refuses bounds that nothing could be held against.
+func (t Tool) check() error {
+	if len(t.VersionArgs) == 0 && (t.Min != "" || t.Below != "") {
+		return errors.New("there is a Min or Below without VersionArgs to ask for the version")
+	}
+	return nil
 }
 
 func (t Tool) supports(v string) bool {

@@ -44,8 +44,12 @@ type Options struct {
 // Check is a command that says no by its exit code. It runs in a copy of the staged content, with the caller's
 // environment except git's variables, so that it cannot touch the repository by accident.
 type Check struct {
-	Name    string   // a word, such as "vet"
-	Command []string // {files} as an argument of its own stands for the staged files that Files selects
+	Name string // a word, such as "vet"
+
+	// Command is a program and its arguments; {files} as an argument of its own stands for the staged files that Files
+	// selects. A program with a slash in its name, such as "./lint.sh", is relative to the root of the repository, and
+	// the staged one; one that was never added ("./node_modules/.bin/eslint") is taken from the working tree.
+	Command []string
 
 	// Files are patterns of path.Match: with a slash for the whole path, else for the file's name. The check is
 	// skipped when they select no staged file. Nil selects every file.
@@ -180,7 +184,11 @@ func (k *checker) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	prog, err := command.Tool{Name: k.c.Name, Path: k.c.Command[0]}.Find(ctx)
+	where, err := k.program(ctx)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := command.Tool{Name: k.c.Name, Path: where}.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +207,21 @@ func (k *checker) Scan(ctx context.Context, t scan.Target) (*scan.Result, error)
 		return nil, fail(scan.ErrBroken, err)
 	}
 	return &scan.Result{Scanner: k.c.Name, Target: t, Status: scan.StatusOf(r), Report: r, Took: time.Since(start)}, nil
+}
+
+// program says where the check's program is. One that is committed, too, is taken from the copy of the whole tree, where
+// all that it may need is.
+func (k *checker) program(ctx context.Context) (string, error) {
+	name := filepath.FromSlash(k.c.Command[0])
+	if filepath.IsAbs(name) || !strings.ContainsRune(name, filepath.Separator) {
+		return name, nil
+	}
+	r := k.copies.repo
+	if committed, err := r.holds(ctx, filepath.Clean(name)); err != nil || !committed {
+		return filepath.Join(r.root, name), err
+	}
+	tree, err := k.copies.get(ctx, true)
+	return filepath.Join(tree, name), err
 }
 
 func (c *Check) selected(files []string) []string {

@@ -120,6 +120,34 @@ func TestRun_checks(t *testing.T) {
 	assert.False(t, out.OK())
 }
 
+// The program of a check is staged content, too: what counts is not what it has become since.
+func TestRun_ownProgram(t *testing.T) {
+	r := newRepo(t)
+	script := func(name, body string) {
+		r.write(name, "#!/bin/sh\n"+body+"\n")
+		require.NoError(t, os.Chmod(filepath.Join(r.dir, name), 0o755))
+	}
+	script("tools/lint.sh", "exit 1")
+	r.git("add", "-A")
+	r.git("commit", "-q", "-m", "x")
+	script("tools/lint.sh", "exit 0")
+	script("modules/installed", "test -f a && test ! -f tools/lint.sh")
+	r.write("a", "x")
+	r.git("add", "a")
+	t.Chdir(t.TempDir())
+	checks := []precommit.Check{
+		{Name: "staged", Command: []string{"./tools/lint.sh"}},
+		{Name: "tree", WholeTree: true, Command: []string{"tools/lint.sh"}},
+		{Name: "installed", Command: []string{"./modules/installed"}},
+	}
+	out, err := precommit.Run(t.Context(), r.dir, &precommit.Options{Checks: checks})
+	require.NoError(t, err)
+	assert.Equal(t, "staged=findings tree=findings installed=clean", statuses(out))
+
+	_, err = precommit.Run(t.Context(), r.dir, &precommit.Options{Checks: []precommit.Check{{Name: "outside", Command: []string{"../gone.sh"}}}})
+	require.ErrorIs(t, err, scan.ErrToolMissing)
+}
+
 // A file that goes may have been needed by one that stays.
 func TestRun_deleted(t *testing.T) {
 	r := newRepo(t)

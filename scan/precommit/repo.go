@@ -76,6 +76,15 @@ func (r *repo) staged(ctx context.Context) (files, deleted []string, err error) 
 	return files, deleted, err
 }
 
+// holds reports whether the index has a file of that name, relative to the root.
+func (r *repo) holds(ctx context.Context, name string) (bool, error) {
+	if !filepath.IsLocal(name) {
+		return false, nil
+	}
+	out, err := r.run(ctx, nil, "ls-files", "-z", "--", ":(top,literal)"+filepath.ToSlash(name))
+	return out != "", err
+}
+
 // export writes files as they are staged below dir, all of the index for nil.
 func (r *repo) export(ctx context.Context, dir string, files []string) error {
 	prefix := "--prefix=" + filepath.ToSlash(dir) + "/"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/waybill-dev/waybill/internal/leftover"
@@ -17,7 +18,8 @@ import (
 
 // RunnerOptions for [NewRunner]. Reports is required.
 type RunnerOptions struct {
-	// Command runs the tests, such as {"npm", "test"}; nil runs nothing and only reads Reports.
+	// Command runs the tests, such as {"npm", "test"}; nil runs nothing and only reads Reports. A program with a slash
+	// in its name, such as "./gradlew", is relative to the target.
 	Command []string
 	Env     []string // added to the environment of Command, as "NAME=value"
 
@@ -58,7 +60,11 @@ func (r runner) test(ctx context.Context, dir string) (*outcome, error) {
 	var since time.Time
 	if len(r.o.Command) > 0 {
 		since = time.Now()
-		prog, err := command.Tool{Name: r.o.Command[0]}.Find(ctx)
+		path, err := r.program(dir)
+		if err != nil {
+			return nil, err
+		}
+		prog, err := command.Tool{Name: r.o.Command[0], Path: path}.Find(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -81,6 +87,15 @@ func (r runner) test(ctx context.Context, dir string) (*outcome, error) {
 	}
 	joinFiles(out.report.Coverage)
 	return out, nil
+}
+
+// program says where the program of Command is: on the PATH, or in the target.
+func (r runner) program(dir string) (string, error) {
+	name := filepath.FromSlash(r.o.Command[0])
+	if filepath.IsAbs(name) || !strings.ContainsRune(name, filepath.Separator) {
+		return name, nil
+	}
+	return filepath.Abs(filepath.Join(dir, name))
 }
 
 func readReport(ctx context.Context, dir, name string) (*report.Report, error) {

@@ -249,6 +249,19 @@ func TestRunner_stale(t *testing.T) {
 	assert.ErrorContains(t, err, `no file matches "*.info"`)
 }
 
+// ./gradlew is the target's, wherever the caller is.
+func TestRunner_ownProgram(t *testing.T) {
+	target := files(t, map[string]string{"work/gradlew": "#!/bin/sh\necho '" + junit + "' > report.xml\n"})
+	require.NoError(t, os.Chmod(filepath.Join(target.Path, "work", "gradlew"), 0o700))
+	t.Chdir(target.Path)
+	target.Path = "work"
+	s, err := unittests.NewRunner(&unittests.RunnerOptions{Command: []string{"./gradlew"}, Reports: []string{"report.xml"}})
+	require.NoError(t, err)
+	res, err := s.Scan(t.Context(), target)
+	require.NoError(t, err)
+	assert.Equal(t, scan.Clean, res.Status)
+}
+
 func TestNewRunner_bad(t *testing.T) {
 	_, err := unittests.NewRunner(nil)
 	require.ErrorIs(t, err, scan.ErrConfig)

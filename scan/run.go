@@ -114,7 +114,10 @@ func (r *runner) do(ctx context.Context, j Job) Result {
 	if j.Scanner == nil {
 		return settle(j, "", nil, &Error{Op: "run job", Target: j.Target.String(), Kind: ErrConfig, Err: errors.New("no scanner")}, 0)
 	}
-	name := j.Scanner.Name()
+	name, err := named(j.Scanner)
+	if err != nil {
+		return settle(j, "", nil, &Error{Op: "run job", Target: j.Target.String(), Kind: ErrConfig, Err: err}, 0)
+	}
 	if err := ctx.Err(); err != nil {
 		return settle(j, name, nil, &Error{Op: "scan", Scanner: name, Target: j.Target.String(), Kind: ErrBroken, Err: fmt.Errorf("not started: %w", err)}, 0)
 	}
@@ -128,16 +131,26 @@ func (r *runner) do(ctx context.Context, j Job) Result {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done within %v: %w", timeout, context.DeadlineExceeded))
 	defer cancel()
 	start := time.Now()
-	res, err := guarded(ctx, j.Scanner, j.Target)
+	res, err := guarded(ctx, j.Scanner, name, j.Target)
 	return settle(j, name, res, err, time.Since(start))
 }
 
+// named calls Name and makes an error of a panic: that of a nil pointer to a scanner, say.
+func named(s Scanner) (name string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the scanner, a %T, cannot say its name: panic: %v", s, v)
+		}
+	}()
+	return s.Name(), nil
+}
+
 // guarded calls Scan and makes an error of a panic.
-func guarded(ctx context.Context, s Scanner, t Target) (res *Result, err error) {
+func guarded(ctx context.Context, s Scanner, name string, t Target) (res *Result, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			stack, _, _ := strings.Cut(string(debug.Stack()), "\n\n")
-			res, err = nil, &Error{Op: "scan", Scanner: s.Name(), Target: t.String(), Kind: ErrBroken, Err: fmt.Errorf("panic: %v", v), Stderr: stack}
+			res, err = nil, &Error{Op: "scan", Scanner: name, Target: t.String(), Kind: ErrBroken, Err: fmt.Errorf("panic: %v", v), Stderr: stack}
 		}
 	}()
 	return s.Scan(ctx, t)

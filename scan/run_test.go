@@ -31,6 +31,7 @@ func TestRun_resultPerJob(t *testing.T) {
 		job(scantest.Skip("no Go here")),
 		job(scantest.Panic("boom")),
 		{Target: here},
+		{Scanner: (*scantest.Scanner)(nil), Target: here},
 		{Scanner: scantest.New("probe"), Target: scan.Target{Kind: "disk", Path: "x"}},
 	}
 	results, err := scan.Run(t.Context(), jobs, nil)
@@ -48,7 +49,7 @@ func TestRun_resultPerJob(t *testing.T) {
 			assert.NoError(t, r.Err)
 		}
 	}
-	assert.Equal(t, []scan.Status{scan.Clean, scan.Findings, scan.Failed, scan.Skipped, scan.Failed, scan.Failed, scan.Failed}, got)
+	assert.Equal(t, []scan.Status{scan.Clean, scan.Findings, scan.Failed, scan.Skipped, scan.Failed, scan.Failed, scan.Failed, scan.Failed}, got)
 
 	require.ErrorIs(t, err, disk)
 	require.ErrorIs(t, err, scan.ErrBroken)

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/scan/scantest"
+	"github.com/waybill-dev/waybill/scan/sonarqube/sonarqubetest"
 )
 
 func TestRun(t *testing.T) {
@@ -100,4 +102,23 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sonar-scanner reads its configuration itself: a file may hold credentials and lines that go on.
+func TestRun_sonarQube(t *testing.T) {
+	srv := sonarqubetest.NewServer(t, nil)
+	task := srv.Submit(sonarqubetest.Analysis{Project: "com.acme:shop", Report: &report.Report{}})
+	dir := t.TempDir()
+	t.Chdir(dir)
+	require.NoError(t, os.WriteFile("sonar.properties", []byte("# sonar.projectKey=x\nsonar.projectKey: com.acme\\:shop \r\nsonar.exclusions=a,\\\n  b\nsonar.password=hunter2\n"), 0o600))
+	fake := scantest.Script(t, "sonar-scanner", `if [ "$1" = --version ]; then echo SonarScanner 6.2.1; exit; fi
+case "$*" in *hunter2*|*exclusions*) exit 9;; *-Dproject.settings=`+dir+`/sonar.properties*) ;; *) exit 9;; esac
+for a in "$@"; do case "$a" in -Dsonar.scanner.metadataFilePath=*) printf 'projectKey=com.acme:shop\nceTaskId=`+task+`\n' > "${a#*=}";; esac; done`)
+	t.Setenv("PATH", filepath.Dir(fake)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("SONAR_HOST_URL", srv.URL)
+	t.Setenv("SONAR_TOKEN", srv.Token)
+	t.Setenv("SONAR_PROJECT_KEY", "")
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitDone, run(t.Context(), []string{"-scanner", "sonarqube", "-config", "sonar.properties", "dir:."}, &stdout, &stderr), "%s%s", &stdout, &stderr)
+	assert.Contains(t, stdout.String(), `"status":"clean"`)
 }

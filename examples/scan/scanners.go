@@ -1,13 +1,14 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -69,33 +70,29 @@ func newSonarQube(o settings) (scan.Scanner, error) {
 		URL: os.Getenv("SONAR_HOST_URL"), ProjectKey: os.Getenv("SONAR_PROJECT_KEY"), Token: fromEnv("SONAR_TOKEN"),
 	}
 	if o.config != "" {
-		properties, err := readProperties(o.config)
+		settings, err := filepath.Abs(o.config)
 		if err != nil {
 			return nil, err
 		}
-		if so.ProjectKey == "" {
-			so.ProjectKey = properties["sonar.projectKey"]
+		content, err := os.ReadFile(settings)
+		if err != nil {
+			return nil, err
 		}
-		so.Analyze, so.Properties = true, properties
+		so.ProjectKey = cmp.Or(so.ProjectKey, projectKey(content))
+		so.Analyze, so.Properties = true, map[string]string{"project.settings": settings}
 	}
 	return sonarqube.New(so)
 }
 
-// readProperties reads the name=value lines of a sonar-project.properties.
-func readProperties(path string) (map[string]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+var projectKeyLine = regexp.MustCompile(`(?m)^[ \t]*sonar\.projectKey[ \t]*[=: \t][ \t]*(.*?)[ \t\r]*$`)
+
+// projectKey finds the key in a sonar-project.properties; sonar-scanner reads the rest itself.
+func projectKey(content []byte) string {
+	key := ""
+	for _, m := range projectKeyLine.FindAllSubmatch(content, -1) {
+		key = strings.ReplaceAll(string(m[1]), `\`, "") // a colon may have one in front
 	}
-	defer f.Close()
-	p := map[string]string{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, value, ok := strings.Cut(lines.Text(), "=")
-		if name = strings.TrimSpace(name); ok && !strings.HasPrefix(name, "#") {
-			p[name] = strings.TrimSpace(value)
-		}
-	}
-	return p, nil
+	return key
 }
 
 func newMend(o settings) (scan.Scanner, error) {

@@ -88,7 +88,7 @@ func (b *binder) structure(s reflect.Value, name string) {
 		tag, tagged := field.Tag.Lookup("secret")
 		where := strings.TrimPrefix(name+"."+field.Name, ".")
 		switch {
-		case !tagged && field.Type.Kind() == reflect.Struct && field.IsExported():
+		case !tagged && field.Type.Kind() == reflect.Struct && (field.IsExported() || field.Anonymous):
 			b.structure(s.Field(i), where)
 		case !tagged:
 		case !field.IsExported():

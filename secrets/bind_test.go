@@ -15,6 +15,17 @@ import (
 
 const bindDoc = `{"s":"text","n":42,"neg":-1,"f":2.5,"on":true,"d":"1m30s","addr":"10.0.0.1","url":"https://x.example/p","obj":{"A":7},"list":["a","b"],"m":{"k":1},"big":300,"word":"hunter22"}`
 
+type base struct {
+	Password string `secret:"mem://a#word"`
+}
+
+func TestResolver_Bind_embedded(t *testing.T) {
+	r := newResolver(t, secretstest.NewMemory(map[string]string{"a": bindDoc}), nil)
+	var c struct{ base }
+	require.NoError(t, r.Bind(t.Context(), &c))
+	assert.Equal(t, "hunter22", c.Password)
+}
+
 func TestResolver_Bind(t *testing.T) {
 	r := newResolver(t, secretstest.NewMemory(map[string]string{"a": bindDoc}), nil)
 	var c struct {

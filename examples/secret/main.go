@@ -208,13 +208,29 @@ func write(ctx context.Context, q *request, s *stores, stdout, stderr io.Writer)
 		if err != nil {
 			return err
 		}
-		return export.ExternalSecrets(stdout, q.name, q.items, &export.ExternalSecretsOptions{
-			Namespace: q.namespace, Server: s.vault.Address(), Mounts: mounts, Kubernetes: &export.KubernetesAuth{Role: q.role},
-		})
+		o := &export.ExternalSecretsOptions{
+			Namespace: q.namespace, Server: s.vault.Address(), VaultNamespace: os.Getenv("VAULT_NAMESPACE"),
+			Mounts: mounts, Kubernetes: &export.KubernetesAuth{Role: q.role},
+		}
+		if file := os.Getenv("VAULT_CACERT"); file != "" {
+			if o.CABundle, err = os.ReadFile(file); err != nil {
+				return err
+			}
+		}
+		return export.ExternalSecrets(stdout, q.name, q.items, o)
 	}
 	items, err := export.Resolve(ctx, s.resolver, q.items)
 	if err != nil {
 		return err
+	}
+	for _, item := range items {
+		_, meta, err := s.resolver.Lookup(ctx, item.Ref)
+		if err != nil {
+			return err
+		}
+		if !meta.Expires.IsZero() {
+			return &secrets.Error{Op: "export", Ref: item.Ref, Kind: secrets.ErrInvalid, Err: errors.New("a dynamic secret ends with this command; use run")}
+		}
 	}
 	switch q.format {
 	case "dotenv":

@@ -194,6 +194,16 @@ func TestExport(t *testing.T) {
 	}
 }
 
+func TestExport_dynamic(t *testing.T) {
+	s := vaulttest.NewServer(t, nil)
+	require.NoError(t, s.DatabaseRole("app", "1h", "2h"))
+	stdout, stderr, code := output(t, program(t, s, "export", "-format", "dotenv", "-env", "P=vault://database/creds/app#password"))
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, stderr, "use run")
+	assert.Empty(t, stdout)
+	assert.Empty(t, s.Leases())
+}
+
 func TestPolicy(t *testing.T) {
 	stdout, stderr, code := output(t, program(t, server(t, map[string]any{"k": "v"}), "policy", "vault://secret/app#k"))
 	assert.Equal(t, 0, code, stderr)

@@ -190,6 +190,7 @@ func newAPI(address string, hc *http.Client, namespace string) (*api.Client, err
 	}
 	a.SetHeaders(http.Header{api.RequestHeaderName: {"true"}}) // drops VAULT_HEADERS and VAULT_NAMESPACE
 	a.ClearToken()
+	a.SetWrappingLookupFunc(func(string, string) string { return "" }) // whatever VAULT_WRAP_TTL says
 	if namespace != "" {
 		a.SetNamespace(namespace)
 	}
@@ -278,9 +279,13 @@ func (c *Client) Close(ctx context.Context) error {
 	}
 	idle := make(chan struct{})
 	go func() { c.running.Wait(); close(idle) }()
+	deadline, _ := ctx.Deadline()
+	patience := time.NewTimer(time.Until(deadline) / 2) // the other half is for the revoking
+	defer patience.Stop()
 	select {
 	case <-idle:
-	case <-ctx.Done(): // what is still being issued is revoked when it arrives
+	case <-patience.C: // what is still being issued is revoked when it arrives
+	case <-ctx.Done():
 	}
 	err := c.revokeAll(ctx)
 	c.http.CloseIdleConnections()

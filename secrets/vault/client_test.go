@@ -75,6 +75,7 @@ func TestNew_doesNotReadTheEnvironment(t *testing.T) {
 	t.Setenv("VAULT_ADDR", "http://127.0.0.1:1")
 	t.Setenv("VAULT_TOKEN", "from-the-environment")
 	t.Setenv("VAULT_NAMESPACE", "from-the-environment")
+	t.Setenv("VAULT_WRAP_TTL", "5m")
 	t.Setenv("VAULT_HEADERS", `{"X-Extra":"from-the-environment"}`)
 	require.NoError(t, read(t.Context(), rooted(t, s, nil)))
 	for _, r := range s.Requests() {

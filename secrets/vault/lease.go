@@ -208,7 +208,7 @@ func (c *Client) revokeLease(ctx context.Context, l *lease) error {
 	switch {
 	case errors.Is(err, secrets.ErrNotFound), errors.Is(err, secrets.ErrUnauthenticated):
 		return nil // gone already, by itself or with its token
-	case errors.Is(err, secrets.ErrDenied) && l.session.own:
+	case errors.Is(err, secrets.ErrDenied) && l.session.own && !l.session.batch:
 		return nil // goes with the token, which is revoked next
 	}
 	return err

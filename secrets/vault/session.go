@@ -22,6 +22,7 @@ import (
 type session struct {
 	token     secrets.Value
 	own       bool // we logged in for it, so we revoke it
+	batch     bool // it cannot be revoked, and ends by itself
 	ttl       time.Duration
 	full      time.Duration // what ttl was at first
 	expires   time.Time     // zero: never
@@ -159,7 +160,7 @@ func (c *Client) obtain(ctx context.Context) (*session, error) {
 	if reply == nil || reply.Auth == nil || reply.Auth.ClientToken == "" {
 		return nil, &secrets.Error{Op: op, Ref: c.login.Path, Kind: secrets.ErrMalformed, Err: errors.New("the reply holds no token")}
 	}
-	s := &session{token: secrets.NewValue(reply.Auth.ClientToken), own: true}
+	s := &session{token: secrets.NewValue(reply.Auth.ClientToken), own: true, batch: reply.Auth.Accessor == ""}
 	s.alive(now, time.Duration(reply.Auth.LeaseDuration)*time.Second, reply.Auth.Renewable)
 	return s, nil
 }
@@ -174,7 +175,9 @@ func (c *Client) loginBody(ctx context.Context) (map[string]any, error) {
 		if err != nil {
 			return nil, fail(err)
 		}
-		body = b
+		if body, err = exposed(b); err != nil {
+			return nil, &secrets.Error{Op: "login", Ref: c.login.Path, Kind: secrets.ErrInvalid, Err: err}
+		}
 	}
 	if c.login.unwrap == nil {
 		return body, nil
@@ -516,7 +519,7 @@ func (c *Client) revokeAll(ctx context.Context) error {
 }
 
 func (c *Client) revokeSession(ctx context.Context, s *session) error {
-	if !s.own || s.ended() {
+	if !s.own || s.batch || s.ended() {
 		return nil
 	}
 	_, err := c.send(ctx, request{op: "revoke token", method: http.MethodPost, path: "auth/token/revoke-self", token: s.token})

@@ -53,7 +53,7 @@ func timeless(t *testing.T, user map[string]any) (*vaulttest.Server, *vault.Clie
 	var logins atomic.Int32
 	login := vault.Login{Path: "auth/userpass/login/me", Body: func(context.Context) (map[string]any, error) {
 		logins.Add(1)
-		return map[string]any{"password": "s3same"}, nil
+		return map[string]any{"password": secrets.NewValue("s3same")}, nil
 	}}
 	c, err := vault.New("http://127.0.0.1:8200", login, &vault.Options{HTTPClient: &http.Client{Transport: inProcess{s}}, Attempts: 1})
 	require.NoError(t, err)
@@ -147,7 +147,12 @@ func TestSession_batchTokenIsReplaced(t *testing.T) {
 		}
 		assert.Zero(t, s.Count("", "auth/token/renew-self"))
 		assert.InDelta(t, 8, logins.Load(), 2)
-		_ = c.Close(t.Context())
+		ref, err := secrets.ParseRef("vault://database/creds/app")
+		require.NoError(t, err)
+		_, _, err = c.Get(t.Context(), ref)
+		require.NoError(t, err)
+		require.NoError(t, c.Close(t.Context()), "the token cannot be revoked")
+		assert.Empty(t, s.Leases(), "its leases can")
 	})
 }
 

@@ -3,10 +3,12 @@ package vault
 import (
 	"bytes"
 	"context"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/waybill-dev/waybill/internal/retry"
 	"github.com/waybill-dev/waybill/secrets"
@@ -22,7 +24,7 @@ type PutOptions struct {
 
 // Put writes a secret as a new version, and returns its number (0 on KV version 1). path is as in a reference,
 // "secret/app". When the current version is not the one expected, nothing is written and the error is of kind
-// [secrets.ErrConflict]. Members of data may be a [secrets.Value].
+// [secrets.ErrConflict]. Data is what JSON can hold, with [secrets.Value] among it at any depth.
 func (c *Client) Put(ctx context.Context, path string, data map[string]any, o *PutOptions) (int, error) {
 	if o == nil {
 		o = &PutOptions{}
@@ -79,7 +81,11 @@ func (c *Client) updateOnce(ctx context.Context, ref secrets.Ref, m mount, chang
 	if err != nil {
 		return 0, &secrets.Error{Op: "update", Ref: ref.String(), Kind: secrets.ErrInvalid, Err: fmt.Errorf("the change was not made: %w", err)}
 	}
-	after, err := encode(exposed(changed))
+	data, err := exposed(changed)
+	if err != nil {
+		return 0, &secrets.Error{Op: "update", Ref: ref.String(), Kind: secrets.ErrInvalid, Err: err}
+	}
+	after, err := encode(data)
 	if err != nil {
 		return 0, &secrets.Error{Op: "update", Ref: ref.String(), Kind: secrets.ErrInvalid, Err: errors.New("the data cannot be written as JSON")}
 	}
@@ -90,7 +96,12 @@ func (c *Client) updateOnce(ctx context.Context, ref secrets.Ref, m mount, chang
 }
 
 func (c *Client) put(ctx context.Context, ref secrets.Ref, m mount, data map[string]any, o PutOptions) (int, error) {
-	r := request{op: "put", ref: ref.String(), method: http.MethodPut, path: ref.Path, effect: true, body: exposed(data)}
+	r := request{op: "put", ref: ref.String(), method: http.MethodPut, path: ref.Path, effect: true}
+	body, err := exposed(data)
+	if err != nil {
+		return 0, &secrets.Error{Op: r.op, Ref: r.ref, Kind: secrets.ErrInvalid, Err: err}
+	}
+	r.body = body
 	if len(data) == 0 {
 		return 0, &secrets.Error{Op: r.op, Ref: r.ref, Kind: secrets.ErrInvalid, Err: errors.New("there is no data to write")}
 	}
@@ -102,11 +113,11 @@ func (c *Client) put(ctx context.Context, ref secrets.Ref, m mount, data map[str
 		return 0, err
 	}
 	r.path = m.path + "data/" + secretPath(ref.Path, m)
-	body := map[string]any{"data": r.body}
+	versioned := map[string]any{"data": body}
 	if !o.Overwrite {
-		body["options"] = map[string]any{"cas": o.Version}
+		versioned["options"] = map[string]any{"cas": o.Version}
 	}
-	r.body = body
+	r.body = versioned
 	reply, err := c.call(ctx, r)
 	if err != nil {
 		return 0, err
@@ -136,16 +147,64 @@ func (c *Client) writable(ctx context.Context, path string) (secrets.Ref, mount,
 }
 
 // exposed returns data with what its Values hold, as they themselves encode as [redacted].
-func exposed(data map[string]any) map[string]any {
+func exposed(data map[string]any) (map[string]any, error) {
 	out := make(map[string]any, len(data))
 	for k, v := range data {
-		switch x := v.(type) {
-		case secrets.Value:
-			v = x.Expose()
-		case map[string]any:
-			v = exposed(x)
+		x, err := expose(reflect.ValueOf(v))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k, err)
 		}
-		out[k] = v
+		out[k] = x
 	}
-	return out
+	return out, nil
+}
+
+// expose looks into maps, slices and pointers. What encodes itself, like a time, is left as it is.
+func expose(v reflect.Value) (any, error) {
+	if !v.IsValid() {
+		return nil, nil //nolint:nilnil // JSON's null
+	}
+	switch x := v.Interface().(type) {
+	case secrets.Value:
+		return x.Expose(), nil
+	case json.Marshaler, encoding.TextMarshaler:
+		if v.Kind() != reflect.Pointer || v.Type() != reflect.TypeFor[*secrets.Value]() {
+			return x, nil
+		}
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return expose(v.Elem())
+	case reflect.Map:
+		if v.IsNil() {
+			return nil, nil //nolint:nilnil // null again
+		}
+		out := map[string]any{}
+		for key, e := range v.Seq2() {
+			if key.Kind() != reflect.String {
+				return nil, fmt.Errorf("a %s cannot be written; its keys are no strings", v.Type())
+			}
+			x, err := expose(e)
+			if err != nil {
+				return nil, err
+			}
+			out[key.String()] = x
+		}
+		return out, nil
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 || v.Kind() == reflect.Slice && v.IsNil() {
+			return v.Interface(), nil
+		}
+		out := make([]any, v.Len())
+		for i := range out {
+			var err error
+			if out[i], err = expose(v.Index(i)); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case reflect.Struct:
+		return nil, fmt.Errorf("a %s cannot be written; use a map", v.Type())
+	}
+	return v.Interface(), nil
 }

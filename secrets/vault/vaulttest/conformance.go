@@ -437,6 +437,14 @@ func testPut(t *testing.T, s *suite) {
 	if n, err := put(map[string]any{"k": "third"}, &vault.PutOptions{Overwrite: true}); n != 3 || err != nil {
 		t.Errorf("overwriting: version %d, %v", n, err)
 	}
+	hidden := secrets.NewValue("deep")
+	deep := map[string]any{"list": []any{hidden, 1}, "values": []secrets.Value{hidden}, "map": map[string]secrets.Value{"k": hidden}, "at": &hidden}
+	if _, err := put(deep, &vault.PutOptions{Overwrite: true}); err != nil {
+		t.Error(err)
+	}
+	wantValue(t, c, "vault://"+m+"/app", `{"at":"deep","list":["deep",1],"map":{"k":"deep"},"values":["deep"]}`)
+	_, err = put(map[string]any{"k": struct{ V secrets.Value }{hidden}}, &vault.PutOptions{Overwrite: true})
+	wantKind(t, err, secrets.ErrInvalid)
 	one := s.mountKV(t, s.name("kv1"), 1)
 	_, err = c.Put(t.Context(), one+"/app", map[string]any{"k": "v"}, nil)
 	wantKind(t, err, secrets.ErrWrongEngine)

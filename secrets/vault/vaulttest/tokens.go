@@ -165,6 +165,9 @@ func (s *Server) handleToken(op operation) reply {
 	case "auth/token/renew-self":
 		return s.renewToken(op.token, op.in)
 	case "auth/token/revoke-self":
+		if op.token.kind == "batch" {
+			return failed(http.StatusBadRequest, "batch tokens cannot be revoked")
+		}
 		s.revokeToken(op.token)
 		return noContent()
 	case "auth/token/lookup":

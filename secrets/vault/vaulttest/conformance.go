@@ -510,6 +510,8 @@ func (s *suite) readable(t *testing.T) (ref, policy string) {
 func testAppRole(t *testing.T, s *suite) {
 	ref, policy := s.readable(t)
 	wantValue(t, s.client(t, s.appRole(t, map[string]any{"token_policies": policy}), nil), ref, `{"k":"v"}`)
+	batch := s.appRole(t, map[string]any{"token_policies": policy, "token_type": "batch"}) // cannot be revoked
+	wantValue(t, s.client(t, batch, nil), ref, `{"k":"v"}`)
 	once := s.appRole(t, map[string]any{"token_policies": policy, "secret_id_num_uses": 1})
 	wantValue(t, s.client(t, once, nil), ref, `{"k":"v"}`)
 	wantGetKind(t, s.client(t, once, nil), ref, secrets.ErrUnauthenticated)

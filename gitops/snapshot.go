@@ -89,6 +89,9 @@ func (c *client) fill(ctx context.Context, s *snapshot, w way, g globs) (err err
 		if err := c.fetch(ctx, wanted{hashes: missing, filter: "tree:0"}, s.objs); err != nil {
 			return err
 		}
+		if !slices.ContainsFunc(missing, s.objs.Has) {
+			break // asking again would bring no more
+		}
 	}
 	switch {
 	case err != nil:

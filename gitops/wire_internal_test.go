@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -43,6 +44,40 @@ type canned struct {
 
 func (c canned) exchange(context.Context, string, []byte) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(c.reply)), nil
+}
+
+// forgetful answers every request with the same pack, and counts them.
+type forgetful struct {
+	canned
+	asked *int
+}
+
+func (f forgetful) wantsAny(map[string]string) bool { return true }
+func (f forgetful) rtt() time.Duration              { return 0 }
+
+func (f forgetful) exchange(ctx context.Context, service string, request []byte) (io.ReadCloser, error) {
+	if *f.asked++; *f.asked > 10 {
+		return nil, faultf(ErrUnavailable, "asked again and again")
+	}
+	return f.canned.exchange(ctx, service, request)
+}
+
+// A server that does not send the trees it is asked for is not asked for ever.
+func TestSnapshot_missingTrees(t *testing.T) {
+	s := gitobj.New(0)
+	commit := s.Add(plumbing.CommitObject, []byte("tree "+strings.Repeat("1", 40)+"\nauthor a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n\nx\n"))
+	var reply, pack bytes.Buffer
+	require.NoError(t, pktline.NewEncoder(&reply).EncodeString("NAK\n"))
+	require.NoError(t, s.Pack(&pack, s.Hashes()))
+	reply.Write(pack.Bytes())
+	asked := 0
+	c := &client{transport: forgetful{canned{reply: reply.Bytes()}, &asked}, advert: &advert{capabilities: map[string]string{"filter": ""}}}
+	g, err := parseGlobs([]string{"a/*"})
+	require.NoError(t, err)
+	_, err = c.snapshot(t.Context(), commit, g, nil, 1<<20)
+	require.ErrorIs(t, err, ErrProtocol)
+	assert.ErrorContains(t, err, "1 trees did not come")
+	assert.Equal(t, 4, asked, "the walk twice, the other ways once")
 }
 
 // FuzzReplies reads anything as the answer to a fetch and to a push: it is taken in, or refused with a kind.

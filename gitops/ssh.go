@@ -274,6 +274,10 @@ func (r *sshReply) readAdvert() ([]byte, error) {
 	if b.Len() >= maxAdvert {
 		return nil, faultf(ErrTooLarge, "the reference advertisement is larger than the cap of %d bytes", maxAdvert)
 	}
+	if errors.Is(s.Err(), pktline.ErrInvalidPktLen) {
+		// Not to be waited for: what runs there may be a shell that takes its time.
+		return nil, faultf(ErrProtocol, "the answer begins with %.20q, not as git's does: does a program other than git answer, or a profile print something?", b.Bytes())
+	}
 	// No advertisement: what the server has to say is on its standard error, complete when it has ended.
 	_ = r.session.Wait()
 	if said := r.stderr.String(); said != "" {

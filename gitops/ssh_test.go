@@ -123,6 +123,9 @@ func serveSSH(conn net.Conn, config *ssh.ServerConfig) {
 				_ = req.Reply(true, nil)
 				var payload struct{ Command string }
 				_ = ssh.Unmarshal(req.Payload, &payload)
+				if strings.HasSuffix(payload.Command, "'/a-shell'") { // that prints, and waits for more
+					payload.Command = "echo This is no git.; cat"
+				}
 				cmd := exec.Command("sh", "-c", payload.Command)
 				stdin, _ := cmd.StdinPipe()
 				cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
@@ -195,6 +198,7 @@ func TestBump_ssh(t *testing.T) {
 			"changed key":   {userText, known(changed), bare, gitops.ErrHostKey, "another one"},
 			"wrong key":     {otherText, known(ed), bare, gitops.ErrDenied, ""},
 			"no repository": {userText, known(ed), bare + "x", gitops.ErrNotFound, "not appear to be a git repository"},
+			"no git":        {userText, known(ed), "/a-shell", gitops.ErrProtocol, `begins with "This"`},
 			"broken key":    {"-----BEGIN", known(ed), bare, gitops.ErrOptions, "SSHKey"},
 			"broken file":   {userText, []byte("x y z\n"), bare, gitops.ErrOptions, "KnownHosts"},
 		} {

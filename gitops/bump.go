@@ -165,9 +165,15 @@ func (b *bump) settle(ctx context.Context, c *client, head plumbing.Hash, final 
 }
 
 // locked reports whether a push was refused because another one was under way, in git's words: "failed to update
-// ref: … cannot lock ref 'refs/heads/main': Unable to create '….lock': File exists."
+// ref: … cannot lock ref 'refs/heads/main': Unable to create '….lock': File exists.", or in JGit's. Whole phrases,
+// as hooks say "blocked" and "locked" when they mean it.
 func locked(refused string) bool {
-	return strings.Contains(refused, "lock") || strings.Contains(refused, "failed to update ref")
+	for _, words := range []string{"cannot lock ref", ".lock'", "failed to update ref", "failed to lock"} {
+		if strings.Contains(refused, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // look settles the last push when there is no further attempt.
@@ -383,7 +389,7 @@ func (b *bump) push(ctx context.Context, c *client, a *attempt, pack []byte) err
 			a.refused += ": " + report.message
 		}
 		a.refused = oneLine(a.refused)
-		return faultf(ErrConflict, "%s is no longer at %.12s: %s", a.commit.Branch, a.from, a.refused)
+		return faultf(ErrConflict, "%s was not moved on from %.12s: %s", a.commit.Branch, a.from, a.refused)
 	case !errors.Is(err, ErrUnavailable):
 		b.last = nil
 	}

@@ -45,6 +45,7 @@ func TestBump_faults(t *testing.T) {
 		"push cut after":         {[]gitopstest.Fault{{Service: push, Drop: gitopstest.DropAfter}}, nil, "", 1, 2},
 		"cut before, and raced":  {[]gitopstest.Fault{{Service: push, Race: other, Drop: gitopstest.DropBefore}}, nil, "", 2, 2},
 		"protected branch":       {[]gitopstest.Fault{{Service: push, Reject: "protected branch hook declined", Message: "ask ops\x1b[31m"}}, gitops.ErrRejected, "main: protected branch hook declined: ask ops", 0, 1},
+		"blocked by policy":      {[]gitopstest.Fault{{Service: push, Reject: "push blocked by policy", Message: "main is locked for the release"}}, gitops.ErrRejected, "main: push blocked by policy: main is locked", 0, 1},
 		"branch locked":          {[]gitopstest.Fault{{Service: push, Reject: "failed to update ref", Message: "cannot lock ref 'refs/heads/main'", Times: 7}}, nil, "", 8, 2},
 		"branch locked for good": {[]gitopstest.Fault{{Service: push, Reject: "failed to update ref", Message: "cannot lock ref 'refs/heads/main'", Times: 99}}, gitops.ErrRejected, "cannot lock ref", 0, 1},
 		"branch gone meanwhile":  {[]gitopstest.Fault{{Service: push, Race: func(r *gitopstest.Repository) { r.Reset("main", "") }}}, gitops.ErrNotFound, "points to no branch", 0, -1},

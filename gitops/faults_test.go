@@ -157,6 +157,33 @@ func TestBump_cancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// Over HTTP/2 the answer to a push stops half-way, until Options.Timeout. The commit is in the branch all the same.
+func TestBump_answerStalls(t *testing.T) {
+	srv := gitopstest.NewServer(t, nil)
+	fake := srv.Create("deploy.git", files())
+	front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
+			srv.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		srv.ServeHTTP(answer, r)
+		w.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
+		_, _ = w.Write(answer.Body.Bytes()[:6])
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	front.EnableHTTP2 = true
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	repo, err := gitops.New(front.URL+"/deploy.git", &gitops.Options{HTTPClient: front.Client(), Timeout: time.Second})
+	require.NoError(t, err)
+	c, err := repo.Bump(t.Context(), toV2, nil)
+	require.NoError(t, err)
+	assert.Equal(t, fake.Head("main"), c.Revision)
+	assert.Equal(t, 1, c.Attempts)
+}
+
 func TestBump_results(t *testing.T) {
 	srv := gitopstest.NewServer(t, nil)
 	fake := srv.Create("deploy.git", map[string]string{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strings"
 	"time"
 
@@ -46,7 +47,8 @@ func (t *httpTransport) close() error { return nil }
 func (t *httpTransport) advertise(ctx context.Context, service string) (io.ReadCloser, error) {
 	var sent time.Time
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest:         func(httptrace.WroteRequestInfo) { sent = time.Now() },
+		// Not WroteRequest: over HTTP/2 the answer may be there before it is called.
+		GotConn:              func(httptrace.GotConnInfo) { sent = time.Now() },
 		GotFirstResponseByte: func() { t.distance = time.Since(sent) },
 	})
 	return t.do(ctx, http.MethodGet, "/info/refs?service="+service, service, "advertisement", nil)
@@ -82,7 +84,17 @@ func (t *httpTransport) do(ctx context.Context, method, suffix, service, what st
 		cancel()
 		return nil, err
 	}
+	t.adopt(resp.Request.URL)
 	return &body{resp.Body, ctx, cancel}, nil
+}
+
+// adopt goes on where a redirect of the advertisement led: servers that answer for "group/app" with the address
+// of "group/app.git" take requests only there.
+func (t *httpTransport) adopt(u *url.URL) {
+	at := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	if base, ok := strings.CutSuffix(at.String(), "/info/refs"); ok {
+		t.url = base
+	}
 }
 
 // unreachable classifies an error of the HTTP client.
@@ -133,7 +145,8 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", err, context.Cause(b.ctx))
+		// The cause alone: over HTTP/2 err is the context's own, and would pass for the end of the caller's context.
+		err = context.Cause(b.ctx)
 	}
 	return n, err
 }

@@ -212,6 +212,28 @@ func TestBump_redirect(t *testing.T) {
 	_ = fake
 }
 
+// Like GitLab: the address without ".git" is redirected for the references, and takes no other request.
+func TestBump_redirectWithin(t *testing.T) {
+	srv := gitopstest.NewServer(t, nil)
+	fake := srv.Create("a b.git", files())
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path, short := strings.CutPrefix(r.URL.EscapedPath(), "/a%20b/"); {
+		case !short:
+			srv.ServeHTTP(w, r)
+		case r.Method == http.MethodGet:
+			http.Redirect(w, r, "/a%20b.git/"+path+"?"+r.URL.RawQuery, http.StatusMovedPermanently)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(front.Close)
+	repo, err := gitops.New(front.URL+"/a%20b", nil)
+	require.NoError(t, err)
+	c, err := repo.Bump(t.Context(), toV2, nil)
+	require.NoError(t, err)
+	assert.Equal(t, fake.Head("main"), c.Revision)
+}
+
 // TestBump_strangeServers answers with what is no git.
 func TestBump_strangeServers(t *testing.T) {
 	advert := func(text string) http.HandlerFunc {

@@ -33,7 +33,8 @@ type Options struct {
 	// SSHKey returns a private key in PEM or OpenSSH form, without passphrase, for ssh.
 	SSHKey func(ctx context.Context) (string, error)
 
-	// KnownHosts is the content of a known_hosts file. It is required for ssh.
+	// KnownHosts is the content of a known_hosts file, @cert-authority and @revoked included. It is required for
+	// ssh, and needs a temporary file: in TMPDIR, or else /dev/shm.
 	KnownHosts []byte
 
 	// HTTPClient is used for http and https; its redirects are followed only to the same host. Nil means a
@@ -136,7 +137,7 @@ func New(rawURL string, o *Options) (*Repo, error) {
 	if r.o.Attempts == 0 {
 		r.o.Attempts = 20
 	}
-	r.o.HTTPClient = httpx.Client(r.o.HTTPClient)
+	r.o.HTTPClient = httpx.ClientFor(r.o.HTTPClient, r.o.Timeout)
 	r.policy = retry.Policy{Attempts: r.o.Attempts, Base: 50 * time.Millisecond, Max: maxPause, OnRetry: r.o.OnRetry}
 	return r, nil
 }

@@ -67,7 +67,7 @@ func New(server string, o *Options) (*Client, error) {
 	if err := invalid(errs...); err != nil {
 		return nil, wrap("new", "", err)
 	}
-	api := &rest{base: strings.TrimSuffix(u.String(), "/") + "/api/v1", http: httpx.Client(o.HTTPClient), token: o.Token}
+	api := &rest{base: strings.TrimSuffix(u.String(), "/") + "/api/v1", http: httpx.ClientFor(o.HTTPClient, o.RequestTimeout), token: o.Token}
 	return NewFromAPI(api, o.Project, o.RequestTimeout), nil
 }
 

@@ -37,6 +37,18 @@ func Client(base *http.Client) *http.Client {
 	return &c
 }
 
+// ClientFor is [Client] for requests that may take as long as timeout: a transport of its own waits that long for
+// the head of an answer, if it is longer than [Transport] does.
+func ClientFor(base *http.Client, timeout time.Duration) *http.Client {
+	c := Client(base)
+	if base == nil || base.Transport == nil {
+		t := Transport()
+		t.ResponseHeaderTimeout = max(t.ResponseHeaderTimeout, timeout)
+		c.Transport = t
+	}
+	return c
+}
+
 // Transport returns a new transport with a bound on each phase of a request except the body, which is as
 // long as the caller's context allows.
 func Transport() *http.Transport {

@@ -45,6 +45,17 @@ func TestClient_redirects(t *testing.T) {
 	assert.ErrorIs(t, get("/loop"), httpx.ErrRedirect)
 }
 
+func TestClientFor(t *testing.T) {
+	headTimeout := func(c *http.Client) time.Duration {
+		return c.Transport.(*http.Transport).ResponseHeaderTimeout
+	}
+	assert.Equal(t, 2*time.Minute, headTimeout(httpx.ClientFor(nil, 2*time.Minute)))
+	assert.Equal(t, 2*time.Minute, headTimeout(httpx.ClientFor(&http.Client{}, 2*time.Minute)))
+	assert.Equal(t, time.Minute, headTimeout(httpx.ClientFor(nil, time.Second)))
+	own := &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: time.Second}}
+	assert.Equal(t, time.Second, headTimeout(httpx.ClientFor(own, time.Hour)), "the caller's is left as it is")
+}
+
 func TestSameHost(t *testing.T) {
 	tests := []struct {
 		from, to string

@@ -81,7 +81,7 @@ func handshakeError(ctx context.Context, err, keyErr error) error {
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return &fault{ErrDenied, err}
 	case strings.Contains(err.Error(), "no common algorithm for host key"):
-		return faultf(ErrHostKey, "the server has no key of the kinds in KnownHosts: %w", err)
+		return faultf(ErrHostKey, "the server has no key or certificate of the kinds in KnownHosts: %w", err)
 	}
 	return sshUnreachable(ctx, err)
 }
@@ -97,9 +97,9 @@ func sshUnreachable(ctx context.Context, err error) error {
 // only those for which a key is known. Asking for others gets a key that is not in the file from a host that
 // has one that is.
 func hostKeys(known []byte, addr string) (ssh.HostKeyCallback, []string, error) {
-	f, err := os.CreateTemp("", "known_hosts") // the parser reads files only
+	f, err := tempFile() // the parser reads files only
 	if err != nil {
-		return nil, nil, faultf(ErrOptions, "KnownHosts: %w", err)
+		return nil, nil, faultf(ErrOptions, "KnownHosts: it is read from a temporary file, and none can be made; set TMPDIR to a directory that can be written to: %w", err)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(known)
@@ -122,28 +122,51 @@ func hostKeys(known []byte, addr string) (ssh.HostKeyCallback, []string, error) 
 		case errors.As(err, &ke):
 			return fmt.Errorf("%s shows the %s key %s, KnownHosts has another one: somebody may be listening in", hostname, key.Type(), ssh.FingerprintSHA256(key))
 		}
+		if c, ok := key.(*ssh.Certificate); ok && err != nil {
+			return fmt.Errorf("%s shows a certificate by %s, which does not hold by KnownHosts: %w", hostname, ssh.FingerprintSHA256(c.SignatureKey), err)
+		}
 		return err
 	}
-	return explained, knownAlgorithms(check, addr), nil
+	return explained, knownAlgorithms(check, addr, known), nil
 }
 
-// knownAlgorithms asks about a key that nobody has; the answer names those that are known for the host.
-func knownAlgorithms(check ssh.HostKeyCallback, addr string) []string {
+// tempFile makes a file for a moment. A container made from scratch has no /tmp, and one whose root is read-only
+// none to write to; on Linux both have /dev/shm.
+func tempFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "known_hosts")
+	if err != nil {
+		if memory, merr := os.CreateTemp("/dev/shm", "known_hosts"); merr == nil {
+			return memory, nil
+		}
+	}
+	return f, err
+}
+
+// knownAlgorithms asks about a key that nobody has; the answer names those that are known for the host, and the
+// authorities that vouch for it. Certificates come last: a host whose key is known needs none.
+func knownAlgorithms(check ssh.HostKeyCallback, addr string, known []byte) []string {
 	var ke *knownhosts.KeyError
 	if !errors.As(check(addr, &net.TCPAddr{}, noKey{}), &ke) {
 		return nil
 	}
-	var algorithms []string
-	for _, known := range ke.Want {
-		switch t := known.Key.Type(); t {
-		case ssh.KeyAlgoRSA:
+	lines := bytes.Split(known, []byte("\n"))
+	var algorithms, certificates []string
+	for _, k := range ke.Want {
+		switch t := k.Key.Type(); {
+		case bytes.HasPrefix(bytes.TrimSpace(lines[k.Line-1]), []byte("@cert-authority")):
+			// The key of the host may be of another type than that of the authority.
+			certificates = []string{
+				ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+				ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
+			}
+		case t == ssh.KeyAlgoRSA:
 			algorithms = append(algorithms, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
 		default:
 			algorithms = append(algorithms, t)
 		}
 	}
 	slices.Sort(algorithms)
-	return slices.Compact(algorithms)
+	return append(slices.Compact(algorithms), certificates...)
 }
 
 // noKey is a public key that equals no other.

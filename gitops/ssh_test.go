@@ -153,10 +153,17 @@ func TestBump_ssh(t *testing.T) {
 	_, ec := privateKey(t, hostEC)
 	hostRSA, _ := rsa.GenerateKey(rand.Reader, 2048)
 	_, rs := privateKey(t, hostRSA)
+	_, caKey, _ := ed25519.GenerateKey(rand.Reader)
+	_, ca := privateKey(t, caKey)
+	certificate := &ssh.Certificate{Key: ec.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{"127.0.0.1"}, ValidBefore: ssh.CertTimeInfinity}
+	require.NoError(t, certificate.SignCert(rand.Reader, ca))
+	certified, err := ssh.NewCertSigner(certificate, ec)
+	require.NoError(t, err)
 	addr := sshServer(t, user.PublicKey(), ed, ec, rs)
-	known := func(key ssh.Signer) []byte {
+	knownAt := func(addr string, key ssh.Signer) []byte {
 		return []byte(knownhosts.Line([]string{knownhosts.Normalize(addr)}, key.PublicKey()) + "\n")
 	}
+	known := func(key ssh.Signer) []byte { return knownAt(addr, key) }
 	secret := func(text string) func(context.Context) (string, error) {
 		return func(context.Context) (string, error) { return text, nil }
 	}
@@ -181,6 +188,44 @@ func TestBump_ssh(t *testing.T) {
 			})
 		}
 	}
+
+	vouched := sshServer(t, user.PublicKey(), ed, ec, rs, certified)
+	authority := func(key ssh.Signer) []byte { return append([]byte(" @cert-authority "), knownAt(vouched, key)...) }
+	for name, tt := range map[string]struct {
+		known []byte
+		text  string // in the error; empty if it works
+	}{
+		"certificate":                      {authority(ca), ""},
+		"certificate, two authorities":     {append(authority(rs), authority(ca)...), ""},
+		"certificate, another authority":   {authority(rs), "no authorities"},
+		"certificate of a host not known":  {known(ed), "a certificate by " + ssh.FingerprintSHA256(ca.PublicKey())},
+		"known key beside other authority": {append(authority(rs), knownAt(vouched, ed)...), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bare := bareRepository(t, map[string]string{"web.yaml": web})
+			repo, err := gitops.New("ssh://git@"+vouched+bare, &gitops.Options{SSHKey: secret(userText), KnownHosts: tt.known, Attempts: 1})
+			require.NoError(t, err)
+			_, err = repo.Bump(t.Context(), edits, nil)
+			if tt.text == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, gitops.ErrHostKey)
+			assert.ErrorContains(t, err, tt.text)
+		})
+	}
+
+	t.Run("no directory for temporary files", func(t *testing.T) {
+		if _, err := os.Stat("/dev/shm"); err != nil {
+			t.Skip(err)
+		}
+		bare := bareRepository(t, map[string]string{"web.yaml": web})
+		t.Setenv("TMPDIR", filepath.Join(bare, "none"))
+		repo, err := gitops.New("ssh://git@"+addr+bare, &gitops.Options{SSHKey: secret(userText), KnownHosts: known(ed), Attempts: 1})
+		require.NoError(t, err)
+		_, err = repo.Bump(t.Context(), edits, nil)
+		require.NoError(t, err)
+	})
 
 	t.Run("errors", func(t *testing.T) {
 		bare := bareRepository(t, map[string]string{"web.yaml": web})

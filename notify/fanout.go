@@ -121,6 +121,9 @@ func (f *Fanout) Send(ctx context.Context, m Message) ([]Result, error) {
 // Targets returns the targets, in their order.
 func (f *Fanout) Targets() []Target { return slices.Clone(f.targets) }
 
+// DryRun reports whether the Fanout sends nothing, see [Options].
+func (f *Fanout) DryRun() bool { return f.o.DryRun }
+
 // SendTo sends m to the one named target, whatever its Match says. With only, it resumes an earlier send
 // for those recipients; a notifier without recipients ([Resumer]) sends again.
 func (f *Fanout) SendTo(ctx context.Context, target string, m Message, only []string) Result {

@@ -12,7 +12,7 @@
 //
 // All errors are [*notify.Error]: ErrInvalid for addresses and messages that cannot be right; ErrUnavailable
 // for a server that does not answer, answers 4xx, or breaks off before the body; ErrAmbiguous when it broke
-// off after the body; ErrDenied for refused credentials (530, 534, 535, 538, 550 5.7.x to MAIL); ErrInsecure when TLS
+// off after the body; ErrDenied for refused credentials (530, 534, 535, 538); ErrInsecure when TLS
 // or a safe way to log in is not offered, or the certificate is wrong; ErrTooLarge (552, or over the offered SIZE);
 // ErrRejected for other 5xx; ErrPartial when some recipients were refused and the others got the mail.
 package email

@@ -61,7 +61,7 @@ func (b *Outbox) Revive(id uint64) error {
 		}
 		now := time.Now()
 		target = e.Target
-		e.Refused, e.Rounds, e.Error, e.Created, e.Due = nil, 0, "", now, now
+		e.Refused, e.Rounds, e.Error, e.Created, e.Due, e.Written = nil, 0, "", now, now, now
 		if err := tx.Bucket(bucketDead).Delete(k); err != nil {
 			return err
 		}

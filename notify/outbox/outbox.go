@@ -78,7 +78,7 @@ type lane struct {
 }
 
 // Open opens the outbox in dir, which is made when it is not there. Messages for targets that f no longer has stay where
-// they are. o may be nil.
+// they are. A Fanout that is a dry run is refused. o may be nil.
 func Open(dir string, f *notify.Fanout, o *Options) (*Outbox, error) {
 	b := &Outbox{f: f, path: filepath.Join(dir, "outbox.db"), lanes: map[string]*lane{}}
 	if o != nil {
@@ -136,6 +136,8 @@ func (o *Options) defaults(f *notify.Fanout) error {
 	var errs []error
 	if f == nil {
 		errs = append(errs, errors.New("the fanout is nil"))
+	} else if f.DryRun() { // it would take messages off the queue as if they were sent
+		errs = append(errs, errors.New("the fanout is a dry run; send to it without an outbox"))
 	}
 	for _, d := range []struct {
 		name  string
@@ -170,8 +172,14 @@ func (o *Options) defaults(f *notify.Fanout) error {
 	return errors.Join(errs...)
 }
 
-// Close waits for a running round to be written down and closes the file. End Run's context first.
+// Close waits for running rounds to be written down and closes the file. End Run's context first, and do not call it
+// from OnResult, which is part of a round.
 func (b *Outbox) Close() error {
+	for _, t := range b.f.Targets() { // the store waits for its own transactions only
+		l := b.lane(t.Name)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+	}
 	if err := b.db.Close(); err != nil {
 		return b.fail("close", notify.ErrUnavailable, err)
 	}
@@ -200,11 +208,11 @@ func (b *Outbox) Send(ctx context.Context, m notify.Message) ([]notify.Result, e
 			if ok, why := t.Match.Matches(m); !ok {
 				r.Status, r.Reason = notify.Dropped, why
 			} else if k, ok := known(tx, t.Name, m.Key); ok && k.State == stateDead {
-				r.Status, r.Err = notify.NotSent, b.fail("send to", notify.ErrRejected, fmt.Errorf("it was given up for %s before; revive the dead letter", t.Name))
+				r.Status, r.Err = notify.NotSent, b.fail("send to", notify.ErrRejected, fmt.Errorf("it was given up for %s before; revive its dead letter, or set another Key if that was discarded", t.Name))
 			} else if ok {
 				r.Status, r.Reason, r.ID = notify.Dropped, string(k.State)+" before", k.ID
 			} else {
-				e := entry{Target: t.Name, Message: m, Created: now, Due: now}
+				e := entry{Target: t.Name, Message: m, Created: now, Due: now, Written: now}
 				if err := b.enqueue(tx, &e); err != nil {
 					return err
 				}
@@ -362,12 +370,13 @@ func (b *Outbox) round(ctx context.Context, target string, pick func(*bbolt.Tx) 
 	b.hook("picked")
 	r := b.f.SendTo(ctx, target, e.Message, e.Only)
 	b.hook("sent")
-	if ctx.Err() != nil && r.Err != nil {
-		return &r, nil // we broke it off ourselves: the round does not count
+	broken := ctx.Err() != nil && r.Err != nil // by ourselves: the round does not count
+	if broken && len(r.Recipients) == 0 {
+		return &r, nil
 	}
 	err = b.update("record in", func(tx *bbolt.Tx) error {
 		defer b.hook("recorded, not committed")
-		return b.record(tx, e, &r)
+		return b.record(tx, e, &r, broken)
 	})
 	if err != nil {
 		return &r, err
@@ -379,24 +388,17 @@ func (b *Outbox) round(ctx context.Context, target string, pick func(*bbolt.Tx) 
 	return &r, nil
 }
 
-// record writes down what came of a round, after the fact.
-func (b *Outbox) record(tx *bbolt.Tx, e *entry, r *notify.Result) error {
+// record writes down what came of a round, after the fact. Of a round that was broken off only the recipients count:
+// nobody is sent to twice.
+func (b *Outbox) record(tx *bbolt.Tx, e *entry, r *notify.Result, broken bool) error {
 	if err := remove(tx, e); err != nil {
 		return err
 	}
+	e.settle(r.Recipients)
+	if broken && len(e.Only) > 0 {
+		return put(tx, e)
+	}
 	e.Rounds++
-	var again []string
-	for _, rc := range r.Recipients {
-		switch {
-		case notify.Retryable(rc.Err):
-			again = append(again, rc.Address)
-		case rc.Err != nil:
-			e.Refused = append(e.Refused, refusal{rc.Address, rc.Err.Error()})
-		}
-	}
-	if len(r.Recipients) > 0 {
-		e.Only = again
-	}
 	now := time.Now()
 	switch {
 	case r.Err == nil && len(e.Refused) == 0:
@@ -415,6 +417,9 @@ func (b *Outbox) record(tx *bbolt.Tx, e *entry, r *notify.Result) error {
 		pause = max(pause, asked.RetryAfter)
 	}
 	e.Due, e.Written, e.Error = now.Add(pause), now, r.Err.Error()
+	if end := e.Created.Add(b.o.Expire); e.Due.After(end) { // whatever the server asks for: one last try, then it is given up
+		e.Due = end
+	}
 	return put(tx, e)
 }
 

@@ -131,15 +131,17 @@ func TestOutbox_deadLetters(t *testing.T) {
 func TestOutbox_givesUp(t *testing.T) {
 	tests := map[string]struct {
 		o    outbox.Options
+		n    notify.Notifier
 		want string
 	}{
-		"after so many rounds": {outbox.Options{Rounds: 3}, "given up after 3 rounds"},
-		"after so long":        {outbox.Options{Expire: time.Hour, Rounds: 1000}, "given up after 1h0m0s"},
+		"after so many rounds":                 {outbox.Options{Rounds: 3}, down{}, "given up after 3 rounds"},
+		"after so long":                        {outbox.Options{Expire: time.Hour, Rounds: 1000}, down{}, "given up after 1h0m0s"},
+		"however long the server asks to wait": {outbox.Options{Expire: time.Hour}, far{}, "given up after 1h0m0s"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := open(t, t.TempDir(), &tt.o, notify.Target{Name: "down", Notifier: down{}})
+				b := open(t, t.TempDir(), &tt.o, notify.Target{Name: "down", Notifier: tt.n})
 				_, err := b.Send(t.Context(), notify.Message{Title: "hello"})
 				require.NoError(t, err)
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
@@ -203,6 +205,79 @@ func TestOutbox_recipientsOneByOne(t *testing.T) {
 	require.Len(t, dead, 1, "the one that does not exist is not forgotten")
 	assert.Equal(t, []string{"gone@example.test"}, dead[0].Only)
 	assert.Contains(t, dead[0].Reason, "550 5.1.1 no such user")
+}
+
+// A round that is broken off in the pause between two tries does not forget who has the mail.
+func TestOutbox_brokenOff(t *testing.T) {
+	s := notifytest.NewSMTPServer(t, nil)
+	s.Fail(notifytest.SMTPFault{At: "RCPT", Arg: "grey@", Once: true, Reply: "450 4.2.0 greylisted"})
+	n, err := email.New(s.Addr, "ci@example.test", []string{"ok@example.test", "grey@example.test"}, &email.Options{DisableTLS: true})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	f, err := notify.New([]notify.Target{{Name: "mail", Notifier: n}}, &notify.Options{OnRetry: func(string, int, error, time.Duration) { cancel() }})
+	require.NoError(t, err)
+	b, err := outbox.Open(t.TempDir(), f, &outbox.Options{Rounds: 1})
+	require.NoError(t, err)
+	defer b.Close()
+	_, err = b.Send(t.Context(), notify.Message{Title: "hello"})
+	require.NoError(t, err)
+	_, err = b.Flush(ctx)
+	require.Error(t, err)
+	assert.Equal(t, outbox.Stats{Queued: 1}, stats(t, b), "the round does not count")
+	_, err = b.Flush(t.Context())
+	require.NoError(t, err)
+	require.Len(t, s.Mails(), 2)
+	assert.Equal(t, []string{"ok@example.test"}, s.Mails()[0].To)
+	assert.Equal(t, []string{"grey@example.test"}, s.Mails()[1].To)
+}
+
+func TestOpen_dryRun(t *testing.T) {
+	f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, &notify.Options{DryRun: true})
+	require.NoError(t, err)
+	_, err = outbox.Open(t.TempDir(), f, nil)
+	require.ErrorIs(t, err, notify.ErrInvalid)
+	assert.ErrorContains(t, err, "dry run")
+}
+
+// waiting sends when it is told to.
+type waiting struct{ started, goOn chan struct{} }
+
+func (w waiting) Notify(context.Context, notify.Message) (notify.Receipt, error) {
+	w.started <- struct{}{}
+	<-w.goOn
+	return notify.Receipt{}, nil
+}
+
+func TestClose_waitsForTheRound(t *testing.T) {
+	dir := t.TempDir()
+	w := waiting{make(chan struct{}), make(chan struct{})}
+	b := open(t, dir, nil, notify.Target{Name: "a", Notifier: w})
+	_, err := b.Send(t.Context(), notify.Message{Title: "hello"})
+	require.NoError(t, err)
+	flushed := make(chan error, 1)
+	go func() {
+		_, err := b.Flush(t.Context())
+		flushed <- err
+	}()
+	<-w.started
+	closed := make(chan error, 1)
+	go func() { closed <- b.Close() }()
+	select {
+	case <-closed:
+		t.Error("closed in the middle of a round")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(w.goOn)
+	require.NoError(t, <-flushed)
+	require.NoError(t, <-closed)
+	assert.Equal(t, outbox.Stats{Sent: 1}, stats(t, open(t, dir, nil, notify.Target{Name: "a", Notifier: w})))
+}
+
+// far asks for a pause that ends after the message does.
+type far struct{}
+
+func (far) Notify(context.Context, notify.Message) (notify.Receipt, error) {
+	return notify.Receipt{}, &notify.Error{Op: "send", Kind: notify.ErrRateLimited, RetryAfter: 1000 * time.Hour}
 }
 
 // TestOutbox_faults is the rest of the fault list; the twelve kills are in TestOutbox_killed.
@@ -302,6 +377,22 @@ func TestOutbox_faults(t *testing.T) {
 			require.NoError(t, b.Close())
 		})
 		assert.Len(t, rec.Messages(), 1, "not held up until the clock has caught up")
+	}))
+	ran(t.Run("clock set back before the first try", func(t *testing.T) {
+		dir := t.TempDir()
+		var rec notifytest.Recorder
+		b := open(t, dir, nil, notify.Target{Name: "rec", Notifier: &rec})
+		_, err := b.Send(t.Context(), notify.Message{Title: "from the future"})
+		require.NoError(t, err)
+		require.NoError(t, b.Close())
+		synctest.Test(t, func(t *testing.T) {
+			b := open(t, dir, nil, notify.Target{Name: "rec", Notifier: &rec})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			require.NoError(t, b.Run(ctx))
+			require.NoError(t, b.Close())
+		})
+		assert.Len(t, rec.Messages(), 1)
 	}))
 	ran(t.Run("a notifier that panics", func(t *testing.T) {
 		var rec notifytest.Recorder

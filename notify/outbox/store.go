@@ -55,6 +55,22 @@ func (e *entry) dueIn(now time.Time) time.Duration {
 	return e.Due.Sub(now)
 }
 
+// settle takes down what recipients answered: who is left, and who was refused for good.
+func (e *entry) settle(answers []notify.Recipient) {
+	if len(answers) == 0 {
+		return
+	}
+	e.Only = nil
+	for _, rc := range answers {
+		switch {
+		case notify.Retryable(rc.Err):
+			e.Only = append(e.Only, rc.Address)
+		case rc.Err != nil:
+			e.Refused = append(e.Refused, refusal{rc.Address, rc.Err.Error()})
+		}
+	}
+}
+
 func (e *entry) position() []byte {
 	k := binary.BigEndian.AppendUint64(nil, uint64(max(0, e.Due.UnixNano()))) //nolint:gosec // not negative
 	return binary.BigEndian.AppendUint64(k, e.Seq)

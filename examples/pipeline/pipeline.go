@@ -155,12 +155,13 @@ func (p *pipeline) wait(ctx context.Context, commit *gitops.Commit, refs []strin
 	return nil
 }
 
-// tell sends one mail about the run, the same one however often it is tried.
+// tell sends one mail about the run, the same one however often it is tried. A build that is run again and ends
+// otherwise has another one.
 func (p *pipeline) tell(ctx context.Context, failure error) error {
 	m := notify.Message{Title: "Shop " + p.build + " is deployed", Outcome: notify.Succeeded, Key: "shop/" + p.build}
 	if failure != nil {
 		m.Title, m.Outcome, m.Severity = "Shop "+p.build+" is not deployed", notify.Failed, notify.SeverityError
-		m.Summary = failure.Error()
+		m.Summary, m.Key = failure.Error(), m.Key+"/failed"
 	}
 	results, err := p.people.Send(ctx, m)
 	for _, r := range results {

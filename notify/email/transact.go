@@ -21,6 +21,7 @@ import (
 
 	"github.com/waybill-dev/waybill/internal/httpx"
 	"github.com/waybill-dev/waybill/notify"
+	"github.com/waybill-dev/waybill/notify/internal/post"
 )
 
 // maxDialog bounds what a server may say during one mail.
@@ -156,7 +157,7 @@ func (t *transaction) login(ctx context.Context, c *smtp.Client) error {
 	}
 	secret, err := get(ctx)
 	if err != nil {
-		return t.n.fail("get password for", notify.ErrDenied, err)
+		return t.n.fail("get password for", post.SecretKind(err), err)
 	}
 	t.secret = []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte("\x00" + o.Username + "\x00" + secret))}
 	for _, m := range []struct {

@@ -110,7 +110,7 @@ func (n *Notifier) Notify(ctx context.Context, m notify.Message) (notify.Receipt
 	if n.token != nil {
 		token, err := n.token(ctx)
 		if err != nil {
-			return notify.Receipt{}, n.post.Fail("get token for", notify.ErrDenied, err)
+			return notify.Receipt{}, n.post.Fail("get token for", post.SecretKind(err), err)
 		}
 		header.Set("Authorization", "Bearer "+token)
 		header.Set("Content-Type", "application/json; charset=utf-8")

@@ -172,7 +172,7 @@ func (n *Notifier) sign(ctx context.Context, header http.Header, id string, body
 	for i, get := range n.o.Keys {
 		text, err := get(ctx)
 		if err != nil {
-			return n.post.Fail("get key for", notify.ErrDenied, err)
+			return n.post.Fail("get key for", post.SecretKind(err), err)
 		}
 		key, err := parseKey(text)
 		if err != nil {

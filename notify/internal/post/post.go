@@ -92,7 +92,7 @@ func New(channel string, o Options) (*Poster, error) {
 func (p *Poster) Resolve(ctx context.Context, get func(context.Context) (string, error)) (*url.URL, error) {
 	raw, err := get(ctx)
 	if err != nil {
-		return nil, p.Fail("get URL for", notify.ErrDenied, err)
+		return nil, p.Fail("get URL for", SecretKind(err), err)
 	}
 	u, err := url.Parse(strings.TrimSpace(raw))
 	switch {
@@ -102,6 +102,16 @@ func (p *Poster) Resolve(ctx context.Context, get func(context.Context) (string,
 		return nil, p.Fail("send", notify.ErrInsecure, errors.New("its URL is http, not https"))
 	}
 	return u, nil
+}
+
+// SecretKind says what it means that a secret could not be got: a store that is down for a moment (its error says
+// that it is retryable, as those of package secrets do) and a context that ended are no wrong credentials.
+func SecretKind(err error) error {
+	var later interface{ Retryable() bool }
+	if errors.As(err, &later) && later.Retryable() || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return notify.ErrUnavailable
+	}
+	return notify.ErrDenied
 }
 
 // Post sends body as JSON. A reply outside 200 to 299 is an error; so is none.

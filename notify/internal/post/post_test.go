@@ -1,12 +1,18 @@
 package post
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/waybill-dev/waybill/notify"
+	"github.com/waybill-dev/waybill/secrets"
 )
 
 func TestIsPublic(t *testing.T) {
@@ -75,5 +81,19 @@ func TestCode(t *testing.T) {
 		"https_hooks": "https_hooks", "T0000/B0000": "", "##vso[x]": "",
 	} {
 		assert.Equal(t, want, Code([]byte(body)), body)
+	}
+}
+
+func TestResolve_secretStore(t *testing.T) {
+	p := &Poster{channel: "test"}
+	for name, tt := range map[string]struct{ err, want error }{
+		"down":       {fmt.Errorf("get: %w", &secrets.Error{Op: "get", Kind: secrets.ErrUnavailable}), notify.ErrUnavailable},
+		"sealed":     {&secrets.Error{Op: "get", Kind: secrets.ErrSealed}, notify.ErrUnavailable},
+		"too slow":   {fmt.Errorf("get: %w", context.DeadlineExceeded), notify.ErrUnavailable},
+		"not there":  {&secrets.Error{Op: "get", Kind: secrets.ErrNotFound}, notify.ErrDenied},
+		"of no kind": {errors.New("no"), notify.ErrDenied},
+	} {
+		_, err := p.Resolve(t.Context(), func(context.Context) (string, error) { return "", tt.err })
+		assert.ErrorIs(t, err, tt.want, name)
 	}
 }

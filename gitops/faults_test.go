@@ -222,6 +222,13 @@ func TestBump_results(t *testing.T) {
 
 	_, err = repo.Bump(t.Context(), []manifest.Edit{{Image: "reg.io/web", To: "v1", Matches: 2}}, nil)
 	require.ErrorIs(t, err, manifest.ErrCount)
+
+	// It stands in the first document of a file that is skipped because of the second.
+	two := srv.Create("two.git", map[string]string{"web.yaml": "image: reg.io/web:v1\n---\n{{- if .x }}\napp: web\n{{- end }}\n"})
+	templates, err := gitops.New(two.URL(), nil)
+	require.NoError(t, err)
+	_, err = templates.Bump(t.Context(), []manifest.Edit{{Image: "reg.io/web", To: "v1"}}, nil)
+	require.ErrorIs(t, err, manifest.ErrNotFound)
 	assert.Equal(t, head, fake.Head("main"), "nothing of all that was pushed")
 }
 

@@ -3,8 +3,8 @@
 //	setimage -image ghcr.io/acme/shop=v2 [-image …] [-dry-run] FILE|DIR...
 //
 // Of a directory it takes the YAML and JSON files. It prints what changed as JSON. Exit code 0: changed, or
-// already so; 1: an image was found nowhere; 2: wrong usage; 3: a file is unreadable. On 1 and 3 no file is
-// written. A file that does not parse but holds "{{" is a template: it is skipped, and listed.
+// already so; 1: an image was found nowhere; 2: wrong usage; 3: a file cannot be read or written. On 1 and 3 no
+// file is written, unless the file system takes some and then refuses one: standard error says how many. A file that does not parse but holds "{{" is a template: it is skipped, and listed.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,7 +163,7 @@ func replace(edited map[string][]byte) (err error) {
 			_ = os.Remove(p.temporary) // gone already, unless something failed
 		}
 	}()
-	for name, data := range edited {
+	for _, name := range slices.Sorted(maps.Keys(edited)) {
 		final, err := filepath.EvalSymlinks(name)
 		if err != nil {
 			return err
@@ -176,14 +177,14 @@ func replace(edited map[string][]byte) (err error) {
 			return err
 		}
 		pairs = append(pairs, pair{f.Name(), final})
-		_, err = f.Write(data)
+		_, err = f.Write(edited[name])
 		if err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Close()); err != nil {
 			return err
 		}
 	}
-	for _, p := range pairs {
+	for i, p := range pairs {
 		if err := os.Rename(p.temporary, p.final); err != nil {
-			return err
+			return fmt.Errorf("%d of %d files are written: %w", i, len(pairs), err)
 		}
 	}
 	return nil

@@ -21,11 +21,11 @@ type ResolverOptions struct {
 	MaxStale time.Duration
 	// Refresh asks the stores again in the background when a TTL ends, instead of at the next Get.
 	Refresh bool
-	// OnChange, when set, is called after a value that was handed out was found to have changed. It is
-	// called from the goroutine that found out, one change at a time, and must not call Close.
+	// OnChange, when set, is called after a value that was handed out was found to have changed, one change at a
+	// time. It may read through the resolver, but must not call Close.
 	OnChange func(Change)
 	// OnError, when set, is told of failures nobody else would see: those of background refreshes, and
-	// those covered by MaxStale. It may be called from several goroutines.
+	// those covered by MaxStale. It too may read, but must not call Close.
 	OnError func(ref string, err error)
 	// Redactor, when set, learns every value before it is handed out.
 	Redactor *Redactor
@@ -51,7 +51,9 @@ type Resolver struct {
 	docs    map[Ref]*document // by reference without key
 	closed  bool
 
-	changes sync.Mutex // held while OnChange runs
+	calls   sync.Mutex
+	queue   []func() // calls of OnChange and OnError still to be made, without any lock held
+	calling bool     // somebody makes them
 
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when the refresher has ended
@@ -148,6 +150,7 @@ func (r *Resolver) Lookup(ctx context.Context, ref string) (Value, Meta, error) 
 	if err != nil {
 		return Value{}, Meta{}, err
 	}
+	defer r.tell()
 	doc, err := r.document(ctx, parsed.WithoutKey())
 	if err != nil {
 		return Value{}, Meta{}, forRef(err, parsed)
@@ -271,9 +274,7 @@ func pause(ttl time.Duration) time.Duration {
 func (r *Resolver) replace(old, doc *document) {
 	for _, c := range r.swap(old, doc) {
 		if r.o.OnChange != nil {
-			r.changes.Lock()
-			r.o.OnChange(c)
-			r.changes.Unlock()
+			r.later(func() { r.o.OnChange(c) })
 		}
 	}
 }
@@ -398,6 +399,7 @@ func (r *Resolver) refresh(ctx context.Context) {
 			r.report(ref.String(), err)
 			r.postpone(ref)
 		}
+		r.tell()
 	}
 }
 
@@ -426,8 +428,37 @@ func (r *Resolver) postpone(ref Ref) {
 
 func (r *Resolver) report(ref string, err error) {
 	if r.o.OnError != nil {
-		r.o.OnError(ref, err)
+		r.later(func() { r.o.OnError(ref, err) })
 	}
+}
+
+func (r *Resolver) later(call func()) {
+	r.calls.Lock()
+	defer r.calls.Unlock()
+	r.queue = append(r.queue, call)
+}
+
+// tell makes the calls that wait, unless somebody does already, who may be further up our own stack: they make
+// these too.
+func (r *Resolver) tell() {
+	r.calls.Lock()
+	defer r.calls.Unlock()
+	if r.calling {
+		return
+	}
+	r.calling = true
+	defer func() { r.calling = false }()
+	for len(r.queue) > 0 {
+		call := r.queue[0]
+		r.queue = r.queue[1:]
+		r.unlocked(call)
+	}
+}
+
+func (r *Resolver) unlocked(call func()) {
+	r.calls.Unlock()
+	defer r.calls.Lock() // also when it panics
+	call()
 }
 
 // forRef names the reference as the caller wrote it, key included, in an error about its document.

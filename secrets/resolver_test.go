@@ -203,6 +203,37 @@ func TestResolver_refreshTellsOfChanges(t *testing.T) {
 	})
 }
 
+// What is called back may read: another key of the same path, and another path that has changed too.
+func TestResolver_callbacksMayRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := secretstest.NewMemory(map[string]string{"a": `{"k":"one","other":"x"}`, "b": "one"})
+		var r *secrets.Resolver
+		var calls []string
+		get := func(ref string) {
+			_, err := r.Get(t.Context(), ref)
+			assert.NoError(t, err)
+		}
+		r = newResolver(t, m, &secrets.ResolverOptions{
+			TTL: time.Minute, MaxStale: time.Hour, Redactor: secrets.NewRedactor(),
+			OnChange: func(c secrets.Change) { calls = append(calls, c.Ref); get("mem://a#other"); get("mem://b") },
+			OnError:  func(ref string, err error) { calls = append(calls, "error of "+ref); get("mem://a#k"); get("mem://b") },
+		})
+		get("mem://a#k") // too short to mask, for a start
+		get("mem://b")
+		calls = nil
+		m.Set("a", `{"k":"second","other":"another"}`)
+		m.Set("b", "second")
+		time.Sleep(2 * time.Minute)
+		get("mem://a#k")
+		assert.Equal(t, []string{"mem://a#k", "mem://b"}, calls)
+		m.Fail(errors.New("down"))
+		time.Sleep(2 * time.Minute)
+		get("mem://a#k")
+		assert.Contains(t, calls, "error of mem://a")
+		assert.Contains(t, calls, "error of mem://b")
+	})
+}
+
 func TestResolver_invalidatedValueIsNotServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := secretstest.NewMemory(map[string]string{"a": "one"})

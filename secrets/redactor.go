@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf16"
 )
 
 // Mask stands in a redacted text wherever a value was.
@@ -144,6 +145,7 @@ func escapes(s string) []string {
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(s)
 	noHTML := strings.TrimSuffix(b.String(), "\n")
+	const lower, upper = `\u%04x`, `\u%04X`
 	goQuoted, goASCII := strconv.Quote(s), strconv.QuoteToASCII(s)
 	alnum := func(c byte) bool { return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 	var percent, percentLower, backslash strings.Builder
@@ -163,6 +165,8 @@ func escapes(s string) []string {
 	return []string{
 		s,
 		string(plain[1 : len(plain)-1]), noHTML[1 : len(noHTML)-1],
+		strings.ReplaceAll(noHTML[1:len(noHTML)-1], "/", `\/`), strings.ReplaceAll(jsonASCII(s, "", lower), "/", `\/`), // PHP
+		jsonASCII(s, "", lower), jsonASCII(s, "", upper), jsonASCII(s, "\"&'<>+`\x7f", upper), // Python, Java; .NET
 		goQuoted[1 : len(goQuoted)-1], goASCII[1 : len(goASCII)-1],
 		url.QueryEscape(s), url.PathEscape(s), (&url.URL{Path: s}).EscapedPath(), url.UserPassword("", s).String()[1:],
 		percent.String(), percentLower.String(),
@@ -171,6 +175,26 @@ func escapes(s string) []string {
 		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(s),
 		backslash.String(),
 	}
+}
+
+// jsonASCII is s inside a JSON string that is ASCII only, with each character of also, and what has no short escape,
+// written in the format unit.
+func jsonASCII(s, also, unit string) string {
+	var b strings.Builder
+	for _, c := range s {
+		short := strings.IndexRune("\b\t\n\f\r\\\"", c)
+		switch {
+		case c >= 0x80, c < ' ' && short < 0, strings.ContainsRune(also, c):
+			for _, u := range utf16.AppendRune(nil, c) {
+				fmt.Fprintf(&b, unit, u)
+			}
+		case short >= 0:
+			b.WriteString(`\` + `btnfr\"`[short:short+1])
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
 }
 
 // matcher finds patterns. At each position a bit tells whether the next four bytes begin any pattern; only

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -63,7 +64,7 @@ func TestRedactor_Redact(t *testing.T) {
 }
 
 func TestRedactor_encodings(t *testing.T) {
-	for _, secret := range []string{"p@:/?#%ss 1'\"$`\\!", "plainletters", "ünïcödé-☃", "<tag>&amp;", "{\"a\": 1}", "-----BEGIN\nabcdef/+==\nEND-----", "0000"} {
+	for _, secret := range []string{"p@:/?#%ss 1'\"$`\\!", "plainletters", "ünïcödé-☃", "<tag>&amp;", "😀 ab+c/d", "{\"a\": 1}", "-----BEGIN\nabcdef/+==\nEND-----", "0000"} {
 		r := redactor(t, secret)
 		jsonText, err := json.Marshal(secret)
 		require.NoError(t, err)
@@ -71,8 +72,10 @@ func TestRedactor_encodings(t *testing.T) {
 			"raw": secret, "hex": hex.EncodeToString([]byte(secret)), "HEX": fmt.Sprintf("%X", secret),
 			"query": url.QueryEscape(secret), "path": url.PathEscape(secret), "userinfo": url.UserPassword("u", secret).String()[2:],
 			"json": string(jsonText[1 : len(jsonText)-1]), "go": strconv.Quote(secret)[1 : len(strconv.Quote(secret))-1],
-			"go ascii": strconv.QuoteToASCII(secret)[1 : len(strconv.QuoteToASCII(secret))-1],
-			"html":     html.EscapeString(secret), "shell": strings.ReplaceAll(secret, "'", `'\''`),
+			"json of Python": jsonASCII(secret, "", `\u%04x`), "json of .NET": jsonASCII(secret, "\"&'<>+`", `\u%04X`),
+			"json of PHP": strings.ReplaceAll(jsonASCII(secret, "", `\u%04x`), "/", `\/`),
+			"go ascii":    strconv.QuoteToASCII(secret)[1 : len(strconv.QuoteToASCII(secret))-1],
+			"html":        html.EscapeString(secret), "shell": strings.ReplaceAll(secret, "'", `'\''`),
 			"base64": base64.StdEncoding.EncodeToString([]byte(secret)), "base64 URL": base64.RawURLEncoding.EncodeToString([]byte(secret)),
 		} {
 			assert.Equal(t, "<***>", r.Redact("<"+text+">"), "%s of %q", name, secret)
@@ -87,6 +90,25 @@ func TestRedactor_encodings(t *testing.T) {
 			}
 		}
 	}
+}
+
+// jsonASCII goes by way of encoding/json, to be independent of what it tests.
+func jsonASCII(s, also, unit string) string {
+	var b bytes.Buffer
+	for _, c := range s {
+		switch {
+		case c >= 0x80 || strings.ContainsRune(also, c):
+			for _, u := range utf16.Encode([]rune{c}) {
+				fmt.Fprintf(&b, unit, u)
+			}
+		case strings.ContainsRune("<>&", c): // which encoding/json escapes
+			b.WriteRune(c)
+		default:
+			quoted, _ := json.Marshal(string(c))
+			b.Write(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }
 
 func TestRedactor_refusesShortValues(t *testing.T) {

@@ -134,7 +134,7 @@ func fileKind(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return ErrNotFound
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), strings.HasSuffix(err.Error(), "path escapes from parent"): // os.Root has no name for it
 		return ErrDenied
 	}
 	return ErrUnavailable

@@ -70,7 +70,7 @@ func TestFromFiles(t *testing.T) {
 	require.ErrorIs(t, err, secrets.ErrTooLarge)
 	assert.ErrorContains(t, err, "cap of 100 bytes")
 	_, err = get("/link")
-	require.Error(t, err, "a link that leaves the root")
+	require.ErrorIs(t, err, secrets.ErrDenied, "a link that leaves the root")
 	_, err = get("/../outside")
 	require.Error(t, err)
 	_, err = get("/")

@@ -24,7 +24,8 @@ type PutOptions struct {
 
 // Put writes a secret as a new version, and returns its number (0 on KV version 1). path is as in a reference,
 // "secret/app". When the current version is not the one expected, nothing is written and the error is of kind
-// [secrets.ErrConflict]. Data is what JSON can hold, with [secrets.Value] among it at any depth.
+// [secrets.ErrConflict]. A [secrets.Value] in data, also in its maps, slices and pointers, is written as what it
+// holds; one in a struct is refused.
 func (c *Client) Put(ctx context.Context, path string, data map[string]any, o *PutOptions) (int, error) {
 	if o == nil {
 		o = &PutOptions{}
@@ -33,7 +34,11 @@ func (c *Client) Put(ctx context.Context, path string, data map[string]any, o *P
 	if err != nil {
 		return 0, err
 	}
-	return c.put(ctx, ref, m, data, *o)
+	plain, err := exposed(data)
+	if err != nil {
+		return 0, &secrets.Error{Op: "put", Ref: ref.String(), Kind: secrets.ErrInvalid, Err: err}
+	}
+	return c.put(ctx, ref, m, plain, *o)
 }
 
 // Update reads a secret, lets change make the new one of it, and writes that by check-and-set, from the start
@@ -81,27 +86,22 @@ func (c *Client) updateOnce(ctx context.Context, ref secrets.Ref, m mount, chang
 	if err != nil {
 		return 0, &secrets.Error{Op: "update", Ref: ref.String(), Kind: secrets.ErrInvalid, Err: fmt.Errorf("the change was not made: %w", err)}
 	}
-	data, err := exposed(changed)
+	plain, err := exposed(changed)
 	if err != nil {
 		return 0, &secrets.Error{Op: "update", Ref: ref.String(), Kind: secrets.ErrInvalid, Err: err}
 	}
-	after, err := encode(data)
+	after, err := encode(plain)
 	if err != nil {
 		return 0, &secrets.Error{Op: "update", Ref: ref.String(), Kind: secrets.ErrInvalid, Err: errors.New("the data cannot be written as JSON")}
 	}
 	if current > 0 && v.Equal(secrets.NewValueBytes(after)) {
 		return current, nil
 	}
-	return c.put(ctx, ref, m, changed, PutOptions{Version: current})
+	return c.put(ctx, ref, m, plain, PutOptions{Version: current})
 }
 
 func (c *Client) put(ctx context.Context, ref secrets.Ref, m mount, data map[string]any, o PutOptions) (int, error) {
-	r := request{op: "put", ref: ref.String(), method: http.MethodPut, path: ref.Path, effect: true}
-	body, err := exposed(data)
-	if err != nil {
-		return 0, &secrets.Error{Op: r.op, Ref: r.ref, Kind: secrets.ErrInvalid, Err: err}
-	}
-	r.body = body
+	r := request{op: "put", ref: ref.String(), method: http.MethodPut, path: ref.Path, effect: true, body: data}
 	if len(data) == 0 {
 		return 0, &secrets.Error{Op: r.op, Ref: r.ref, Kind: secrets.ErrInvalid, Err: errors.New("there is no data to write")}
 	}
@@ -113,11 +113,11 @@ func (c *Client) put(ctx context.Context, ref secrets.Ref, m mount, data map[str
 		return 0, err
 	}
 	r.path = m.path + "data/" + secretPath(ref.Path, m)
-	versioned := map[string]any{"data": body}
+	body := map[string]any{"data": r.body}
 	if !o.Overwrite {
-		versioned["options"] = map[string]any{"cas": o.Version}
+		body["options"] = map[string]any{"cas": o.Version}
 	}
-	r.body = versioned
+	r.body = body
 	reply, err := c.call(ctx, r)
 	if err != nil {
 		return 0, err
@@ -146,65 +146,85 @@ func (c *Client) writable(ctx context.Context, path string) (secrets.Ref, mount,
 	return ref, m, err
 }
 
-// exposed returns data with what its Values hold, as they themselves encode as [redacted].
+// exposed returns data with what its Values hold, as they themselves encode as [redacted]: those in maps, slices and
+// behind pointers. One elsewhere, as in a struct, is refused.
 func exposed(data map[string]any) (map[string]any, error) {
 	out := make(map[string]any, len(data))
 	for k, v := range data {
-		x, err := expose(reflect.ValueOf(v))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", k, err)
+		var err error
+		if out[k], err = reveal(reflect.ValueOf(v), 0); err != nil {
+			return nil, err
 		}
-		out[k] = x
 	}
 	return out, nil
 }
 
-// expose looks into maps, slices and pointers. What encodes itself, like a time, is left as it is.
-func expose(v reflect.Value) (any, error) {
-	if !v.IsValid() {
-		return nil, nil //nolint:nilnil // JSON's null
-	}
-	switch x := v.Interface().(type) {
-	case secrets.Value:
+var (
+	valueType = reflect.TypeFor[secrets.Value]()
+	jsonType  = reflect.TypeFor[json.Marshaler]()
+	textType  = reflect.TypeFor[encoding.TextMarshaler]()
+)
+
+const maxDepth = 100 // what lies deeper holds itself
+
+func reveal(v reflect.Value, depth int) (any, error) {
+	switch {
+	case !v.IsValid():
+		return nil, nil //nolint:nilnil // as in JSON
+	case depth > maxDepth:
+		return nil, errors.New("the data is nested too deeply")
+	case v.Type() == valueType:
+		x, _ := reflect.TypeAssert[secrets.Value](v)
 		return x.Expose(), nil
-	case json.Marshaler, encoding.TextMarshaler:
-		if v.Kind() != reflect.Pointer || v.Type() != reflect.TypeFor[*secrets.Value]() {
-			return x, nil
-		}
+	case v.Type() == reflect.PointerTo(valueType):
+		return reveal(v.Elem(), depth+1)
+	case v.Type().Implements(jsonType), v.Type().Implements(textType), v.Kind() == reflect.Struct:
+		return opaque(v.Interface())
 	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
-		return expose(v.Elem())
+		return reveal(v.Elem(), depth+1)
 	case reflect.Map:
 		if v.IsNil() {
-			return nil, nil //nolint:nilnil // null again
+			return v.Interface(), nil
 		}
-		out := map[string]any{}
-		for key, e := range v.Seq2() {
-			if key.Kind() != reflect.String {
-				return nil, fmt.Errorf("a %s cannot be written; its keys are no strings", v.Type())
-			}
-			x, err := expose(e)
+		out := reflect.MakeMapWithSize(reflect.MapOf(v.Type().Key(), reflect.TypeFor[any]()), v.Len())
+		for it := v.MapRange(); it.Next(); {
+			x, err := reveal(it.Value(), depth+1)
 			if err != nil {
 				return nil, err
 			}
-			out[key.String()] = x
+			item := reflect.New(reflect.TypeFor[any]()).Elem()
+			if x != nil {
+				item.Set(reflect.ValueOf(x))
+			}
+			out.SetMapIndex(it.Key(), item)
 		}
-		return out, nil
+		return out.Interface(), nil
 	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() == reflect.Uint8 || v.Kind() == reflect.Slice && v.IsNil() {
-			return v.Interface(), nil
+		if v.Kind() == reflect.Slice && (v.IsNil() || v.Type().Elem().Kind() == reflect.Uint8) {
+			return v.Interface(), nil // bytes are base64 in JSON
 		}
 		out := make([]any, v.Len())
 		for i := range out {
 			var err error
-			if out[i], err = expose(v.Index(i)); err != nil {
+			if out[i], err = reveal(v.Index(i), depth+1); err != nil {
 				return nil, err
 			}
 		}
 		return out, nil
-	case reflect.Struct:
-		return nil, fmt.Errorf("a %s cannot be written; use a map", v.Type())
 	}
 	return v.Interface(), nil
+}
+
+// opaque returns x, which encodes itself or is a struct, if no Value shows in it.
+func opaque(x any) (any, error) {
+	b, err := json.Marshal(x)
+	if err != nil {
+		return nil, errors.New("the data cannot be written as JSON")
+	}
+	if bytes.Contains(b, []byte(secrets.Redacted)) {
+		return nil, fmt.Errorf("a %T would be written as %s; use a map", x, secrets.Redacted)
+	}
+	return x, nil
 }

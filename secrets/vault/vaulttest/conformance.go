@@ -79,6 +79,7 @@ func Conformance(t *testing.T, b *Backend) int {
 		{"replaces a dynamic secret before its end", testDynamicMax},
 		{"issues anew under a new token", testDynamicRevokedToken},
 		{"revokes its token on close", testClose},
+		{"leaves a batch token to end by itself", testBatch},
 		{"writes a policy that is enough and no more", testPolicy},
 		{"passes and refuses in preflight", testPreflight},
 		{"logs in once for a crowd", testCrowd},
@@ -883,6 +884,25 @@ func testClose(t *testing.T, s *suite) {
 	wantGetKind(t, c, ref, secrets.ErrClosed)
 	if err := c.Close(t.Context()); err != nil {
 		t.Errorf("second Close: %v", err)
+	}
+}
+
+func testBatch(t *testing.T, s *suite) {
+	ref, policy := s.readable(t)
+	login := s.appRole(t, map[string]any{"token_policies": policy, "token_type": "batch"})
+	c := s.client(t, login, nil)
+	wantValue(t, c, ref, `{"k":"v"}`)
+	if err := c.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// The reason: Vault refuses to.
+	body, err := login.Body(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _ := s.must(t, "POST", login.Path, body)["client_token"].(string)
+	if _, status := s.api(t, "POST", "auth/token/revoke-self", nil, "X-Vault-Token", token); status != http.StatusBadRequest {
+		t.Errorf("revoking a batch token: status %d, want 400", status)
 	}
 }
 

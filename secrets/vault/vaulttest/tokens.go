@@ -182,6 +182,9 @@ func (s *Server) handleToken(op operation) reply {
 		return failed(http.StatusBadRequest, "token not found")
 	case "auth/token/revoke":
 		if t := target(); t != nil {
+			if t.kind == "batch" {
+				return failed(http.StatusBadRequest, "batch tokens cannot be revoked")
+			}
 			s.revokeToken(t)
 		}
 		return noContent()

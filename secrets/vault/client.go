@@ -261,8 +261,9 @@ func (o *Options) tlsFromEnv(env func(string) string) error {
 }
 
 // Close stops renewing, then revokes the dynamic secrets and the tokens this client obtained. It returns what
-// could not be revoked. ctx bounds the revoking only; without a deadline of its own it has 10 seconds. Calls
-// after Close fail with [secrets.ErrClosed]; a second Close does nothing.
+// could not be revoked. ctx bounds it, half of the time for what is still being issued; without a deadline of its
+// own it has 10 seconds. Batch tokens, which Vault does not revoke, end by themselves. Calls after Close fail with
+// [secrets.ErrClosed]; a second Close does nothing.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	if c.closed {

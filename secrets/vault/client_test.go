@@ -213,6 +213,8 @@ func TestIDTokens(t *testing.T) {
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "canary")
 	}
+	_, err = vault.GitHubToken("", "", fixed("x"), nil)(t.Context())
+	require.ErrorContains(t, err, "id-token: write")
 	_, err = vault.GitHubToken("http://ci.example.com/id", "", fixed("x"), nil)(t.Context())
 	require.ErrorIs(t, err, secrets.ErrInsecure)
 }

@@ -21,13 +21,14 @@
 //
 // The client logs in when first needed, once for all callers, renews its token at about two thirds of its
 // life, logs in again when the token nears its maximum or turns out to be revoked, and revokes it in
-// [Client.Close]. A dynamic secret is issued once per path, renewed the same way, replaced before it ends or
+// [Client.Close]; batch tokens cannot be. A dynamic secret is issued once per path, renewed the same way, replaced before it ends or
 // when the token it hangs on does, and revoked in Close; replaced ones are left to those still using them
 // and end at the latest there. A token handed over ready-made ([Token]) is renewed but never revoked.
 //
 // # Traps of the wrapped client that do not reach the caller
 //
-// Vault's environment variables are read by [FromEnv] only. Redirects to another host are refused, so no token
+// What Vault's environment variables say is heeded by [FromEnv] only, though New fails where those for TLS are wrong,
+// such as VAULT_CLIENT_CERT without a key or a VAULT_CACERT that is not there. Redirects to another host are refused, so no token
 // follows them. Logins, writes and dynamic reads are repeated only where the first try cannot have had an
 // effect. Replies are capped, numbers keep their digits, nothing is ever nil without an error, and messages
 // hold no token, query or foreign reply body.

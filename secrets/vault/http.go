@@ -105,7 +105,7 @@ func (c *Client) try(ctx context.Context, r request) (*api.Secret, error) {
 		return reply, nil
 	}
 	e := c.classify(r, resp, reply, err)
-	if ctx.Err() == nil && e.Retryable() && (!r.effect || untouched(resp, err)) {
+	if ctx.Err() == nil && e.Retryable() && (!r.effect || untouched(e, resp, err)) {
 		return reply, retry.AgainAfter(e, e.After)
 	}
 	return reply, e
@@ -129,13 +129,13 @@ var errNotJSON = errors.New("the reply is not what Vault would send; is there a 
 
 // untouched reports whether a failed request surely had no effect: it never reached Vault, or Vault turned it
 // away at the door.
-func untouched(resp *api.Response, err error) bool {
+func untouched(e *secrets.Error, resp *api.Response, err error) bool {
 	if resp != nil {
 		switch resp.StatusCode {
-		case http.StatusTooManyRequests, http.StatusPreconditionFailed, 472, 473, http.StatusServiceUnavailable:
+		case http.StatusTooManyRequests, http.StatusPreconditionFailed, 472, 473:
 			return true
 		}
-		return false
+		return errors.Is(e.Kind, secrets.ErrSealed) // any other 503 may be a proxy's that lost the reply
 	}
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"

@@ -96,7 +96,10 @@ func kvRequest(ref secrets.Ref, m mount) (request, error) {
 // secretPath is what lies behind the mount, without the data/ of the API spelling.
 func secretPath(path string, m mount) string {
 	behind := strings.TrimPrefix(path+"/", m.path)
-	return strings.TrimSuffix(strings.TrimPrefix(behind, "data/"), "/")
+	if m.version == 2 {
+		behind = strings.TrimPrefix(behind, "data/")
+	}
+	return strings.TrimSuffix(behind, "/")
 }
 
 // unpack takes the secret and its metadata out of a version 2 reply.
@@ -163,7 +166,7 @@ func (c *Client) mount(ctx context.Context, ref secrets.Ref) (m mount, cached bo
 			asked = true
 			return c.probe(ctx, ref)
 		})
-		if asked || err != nil && ctx.Err() != nil {
+		if asked || err != nil && (ctx.Err() != nil || shared(err)) {
 			return m, false, forProbe(err, ref)
 		}
 	}
@@ -173,10 +176,20 @@ func forProbe(err error, ref secrets.Ref) error {
 	if err == nil {
 		return nil
 	}
-	if _, ours := errors.AsType[*secrets.Error](err); ours {
-		return err
+	if e, ours := errors.AsType[*secrets.Error](err); ours {
+		own := *e // it may be shared
+		own.Ref = ref.String()
+		return &own
 	}
 	return &secrets.Error{Op: "get", Ref: ref.String(), Err: err}
+}
+
+// shared reports whether somebody else's failed probe tells that ours would fail too: Vault is out of reach, and not
+// only for the time that they had.
+func shared(err error) bool {
+	e, ours := errors.AsType[*secrets.Error](err)
+	_, ended := errors.AsType[*endedError](err)
+	return ours && e.Retryable() && !ended
 }
 
 func (c *Client) mounted(path string) (mount, bool) {

@@ -151,6 +151,9 @@ func AzureDevOpsToken(requestURI, serviceConnection string, accessToken func(ctx
 // empty. hc may be nil.
 func GitHubToken(requestURL, audience string, requestToken func(ctx context.Context) (string, error), hc *http.Client) func(ctx context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
+		if requestURL == "" {
+			return "", &secrets.Error{Op: "ask for an ID token", Kind: secrets.ErrInvalid, Err: errors.New("ACTIONS_ID_TOKEN_REQUEST_URL is empty; the job needs permissions: id-token: write")}
+		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, requestURL, http.NoBody)
 		if err != nil {
 			return "", httpx.RedactError(err)

@@ -15,7 +15,7 @@
 // more seconds.
 //
 // export prints the document; for github, the masks go to standard error and the rest belongs at the end of the
-// file $GITHUB_ENV. eso writes no values. policy prints the least Vault policy that reads the references.
+// file $GITHUB_ENV. Dynamic secrets, which end with us, are refused. eso writes no values. policy prints the least Vault policy that reads the references.
 // preflight prints as JSON what would be in the way of reading them.
 //
 // Exit code 0: done; 1: preflight refuses; 2: wrong usage; 3: broken, unreachable or denied; of run: the command's.
@@ -48,6 +48,9 @@ const (
 )
 
 func main() {
+	// A reader that leaves, as in "| head -1", must not end us before the leases are revoked: writing becomes an error.
+	// To ignore the signal would be inherited by the command.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

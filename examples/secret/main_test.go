@@ -173,6 +173,36 @@ func TestRun_revokesWhatItIssued(t *testing.T) {
 	assert.Equal(t, 1, s.Count("GET", "database/creds/app"), "user and password are of one lease")
 }
 
+func TestRun_revokesWhenNobodyReads(t *testing.T) {
+	s := vaulttest.NewServer(t, nil)
+	require.NoError(t, s.DatabaseRole("app", "1h", "2h"))
+	cmd := program(t, s, "run", "-env", "P=vault://database/creds/app#password", "--", "sh", "-c", `echo one; read x; echo two; echo three`)
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = io.ReadFull(out, make([]byte, len("one\n")))
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+	_, err = in.Write([]byte("go on\n"))
+	require.NoError(t, err)
+	require.Error(t, cmd.Wait())
+	assert.Empty(t, s.Leases())
+}
+
+func TestExport_tellsTheOperatorWhereVaultIs(t *testing.T) {
+	s := vaulttest.NewServer(t, &vaulttest.Options{TLS: true})
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, s.CA(), 0o600))
+	cmd := program(t, s, "export", "-format", "eso", "-role", "app", "-env", "PW=vault://secret/app#password")
+	cmd.Env = append(cmd.Env, "VAULT_CACERT="+ca, "VAULT_NAMESPACE=team-a")
+	stdout, stderr, code := output(t, cmd)
+	require.Equal(t, 0, code, stderr)
+	assert.Contains(t, stdout, `namespace: "team-a"`)
+	assert.Contains(t, stdout, "caBundle")
+}
+
 func TestExport(t *testing.T) {
 	s := server(t, map[string]any{"password": "hunter22"})
 	for format, want := range map[string]string{

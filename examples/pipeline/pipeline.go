@@ -146,7 +146,7 @@ func (p *pipeline) wait(ctx context.Context, commit *gitops.Commit, refs []strin
 	want := argocd.Want{Revisions: []string{commit.Revision}, Images: refs, Descends: p.repo.Descends}
 	live, err := p.argo.SyncAndWait(ctx, p.at.app, want, nil)
 	switch {
-	case errors.Is(err, argocd.ErrDegraded), errors.Is(err, argocd.ErrTimeout), errors.Is(err, argocd.ErrSyncFailed):
+	case errors.Is(err, argocd.ErrDegraded), errors.Is(err, argocd.ErrTimeout), errors.Is(err, argocd.ErrSyncFailed), errors.Is(err, argocd.ErrOutOfSync):
 		return fmt.Errorf("%w: %w", errStopped, err)
 	case err != nil:
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/waybill-dev/waybill/report"
 )
 
-// tell sends one mail about the run, the same one however often it is tried.
+// tell sends one mail about the run, the same one however often it is tried, and another when it ends otherwise.
 func (p *pipeline) tell(ctx context.Context) error {
 	return p.do(ctx, "mail", 0, func(ctx context.Context, st ongoing) error {
 		m, err := p.message(ctx)
@@ -37,7 +37,7 @@ func (p *pipeline) tell(ctx context.Context) error {
 func (p *pipeline) message(ctx context.Context) (notify.Message, error) {
 	r := p.record
 	m := notify.Message{
-		Title: p.title(), Component: "boutique", Key: "boutique/" + r.Build, CorrelationID: r.Build, Time: r.Finished,
+		Title: p.title(), Component: "boutique", Key: strings.Join([]string{"boutique", r.Build, r.Stage, string(r.Outcome)}, "/"), CorrelationID: r.Build, Time: r.Finished,
 		Outcome: notify.Succeeded, Summary: p.redactor.Redact(r.Reason),
 	}
 	switch r.Outcome {

@@ -57,6 +57,16 @@ var endings = map[string]struct {
 	}},
 }
 
+// A secret that is in no commit is in what is built all the same.
+func TestBreak_uncommitted(t *testing.T) {
+	d := inputsOf(t, "cart")
+	path := filepath.Join(d.source(), "cart", "main.go")
+	write(t, path, read(t, path)+"\nconst token = \"ghp_"+"x7Kq2mVb9RtYw3ZpLs8NdFh4GjCa6UeQ1oTi\"\n")
+	p, said := assemble(t, "-inputs", string(d))
+	withoutVulns(p)
+	endsBadly(t, p, said.String, "github-pat", false)
+}
+
 func TestBreaks(t *testing.T) {
 	require.Len(t, endings, len(breaks))
 	for name, want := range endings {
@@ -80,7 +90,7 @@ func TestBreaks(t *testing.T) {
 // The flag spoils what is extracted for the run, and nothing else.
 func TestBreak_flag(t *testing.T) {
 	p, _ := assemble(t, "-break", "secret")
-	log, err := gitOutput(t.Context(), p.source, "log", "--format=%s")
+	log, err := userGit(t.Context(), p.source, "log", "--format=%s")
 	require.NoError(t, err)
 	assert.Equal(t, "cart: without the token\ncart: a token to try it out\nthe shop", log)
 	assert.True(t, strings.HasPrefix(p.source, p.work))

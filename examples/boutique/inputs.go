@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -66,20 +67,32 @@ func commitAll(ctx context.Context, dir, message string) error {
 		"commit", "-q", "--no-verify", "-m", message)
 }
 
-// git runs git in a directory, untouched by what the user has set up.
+// git runs git in a directory of ours, untouched by what the user has set up.
 func git(ctx context.Context, dir string, args ...string) error {
-	_, err := gitOutput(ctx, dir, args...)
+	_, err := gitWith(ctx, []string{
+		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
+		"GIT_AUTHOR_DATE=2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z",
+	}, dir, args...)
 	return err
 }
 
-func gitOutput(ctx context.Context, dir string, args ...string) (string, error) {
+// userGit runs git on the user's source as the user has set it up: with the credential helpers, and the
+// safe.directory that CI systems write.
+func userGit(ctx context.Context, dir string, args ...string) (stdout string, err error) {
+	return gitWith(ctx, nil, dir, args...)
+}
+
+func gitWith(ctx context.Context, env []string, dir string, args ...string) (stdout string, err error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_TERMINAL_PROMPT=0",
-		"GIT_AUTHOR_DATE=2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z")
-	out, err := cmd.CombinedOutput()
+	cmd.Env = append(append(os.Environ(), "GIT_TERMINAL_PROMPT=0"), env...)
+	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+		var said []byte
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
+			said = e.Stderr
+		}
+		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(said)))
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -147,6 +147,7 @@ func TestBoutique_realServers(t *testing.T) {
 			path := filepath.Join(dir, filepath.FromSlash(s), "Dockerfile")
 			write(t, path, regexp.MustCompile(`(?m)^FROM .*`).ReplaceAllString(read(t, path), "FROM scratch"))
 		}
+		commitFirst(t, dir)
 		policy := filepath.Join(t.TempDir(), "policy.json")
 		write(t, policy, `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["gitleaks", "go test"], "tests": {"min": 1}}`) // on nothing Trivy finds no packages
 		url := r.deployRepository("post", filepath.Join(dir, "deploy"), "post")

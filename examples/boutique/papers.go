@@ -36,7 +36,7 @@ var outputs = []string{recordFile, sarifFile, junitFile, coverageFile, htmlFile,
 // papers writes what the run leaves behind: the waybill, and the reports for people and for CI systems.
 func (p *pipeline) papers(ctx context.Context) error {
 	if p.report == nil && len(p.record.Files) > 0 {
-		return p.record.save(p.out) // what was handed over is not ours, and stays as it is
+		return p.save() // what was handed over is not ours, and stays as it is
 	}
 	if p.report == nil {
 		p.report = report.Join(p.sources...)
@@ -47,7 +47,6 @@ func (p *pipeline) papers(ctx context.Context) error {
 		verdict = nil // it was not asked
 	}
 	errs := []error{
-		p.write(sarifFile, func(w io.Writer) error { return report.WriteSARIF(ctx, w, all) }),
 		p.write(htmlFile, func(w io.Writer) error {
 			return html.Write(ctx, w, all, &html.Options{Title: p.title(), Verdict: verdict, Tables: []html.Table{p.table()}})
 		}),
@@ -58,6 +57,10 @@ func (p *pipeline) papers(ctx context.Context) error {
 			return markdown.Write(ctx, w, all, &markdown.Options{Title: "Findings", Verdict: verdict})
 		}),
 	}
+	if p.rehearses() {
+		return errors.Join(errs...) // the rest is what the stage before left, for the real run of this one
+	}
+	errs = append(errs, p.write(sarifFile, func(w io.Writer) error { return report.WriteSARIF(ctx, w, all) }))
 	if head.Tests != nil {
 		errs = append(errs, p.write(junitFile, func(w io.Writer) error {
 			return junit.Write(ctx, w, all, &junit.Options{SkipFindings: true})
@@ -68,8 +71,20 @@ func (p *pipeline) papers(ctx context.Context) error {
 	}
 	_, err := ci.WriteScans(ctx, p.out, all, nil)
 	errs = append(errs, err, p.redactScans(), p.record.remember(p.out, sarifFile, junitFile, coverageFile))
-	return errors.Join(append(errs, p.record.save(p.out))...)
+	return errors.Join(append(errs, p.save())...)
 }
+
+// save writes the waybill, for the stage after this one.
+func (p *pipeline) save() error {
+	if p.rehearses() {
+		return nil
+	}
+	return p.record.save(p.out)
+}
+
+// rehearses reports whether this is a dry run of a stage that others have handed over to. It leaves the waybill and
+// what the waybill vouches for alone: the stage is still to come.
+func (c *config) rehearses() bool { return c.dryRun && (c.stage == "image" || c.stage == "gitops") }
 
 // write writes one file, without secrets, whole or not at all: what it is made from may be the file it replaces.
 func (p *pipeline) write(name string, f func(io.Writer) error) error {
@@ -105,6 +120,11 @@ func (p *pipeline) redactScans() error {
 func (p *pipeline) handedOver(ctx context.Context) error {
 	if err := p.record.verify(ctx, p.out); err != nil {
 		return err
+	}
+	if p.stage == "image" {
+		if err := p.sameSource(ctx); err != nil {
+			return err
+		}
 	}
 	for _, f := range p.record.Files {
 		r, err := format.Open(ctx, p.path(f.Path), &format.ReadOptions{Options: report.Options{Root: p.source, Stale: true}})

@@ -66,6 +66,9 @@ func (p *pipeline) run(ctx context.Context) error {
 
 // all does the stages that are wanted.
 func (p *pipeline) all(ctx context.Context) error {
+	if p.stage != "all" {
+		p.record.Stage = p.stage // that says no, when what was handed over is not as it should be
+	}
 	if err := p.handedOver(ctx); err != nil {
 		return err
 	}
@@ -220,7 +223,11 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 	if err != nil {
 		return found, err
 	}
-	sum, err := report.Summarize(ctx, report.Join(found...))
+	once, err := report.Dedupe(ctx, report.Join(found...))
+	if err != nil {
+		return found, err
+	}
+	sum, err := report.Summarize(ctx, once)
 	if sum.Tests != nil && sum.Findings == 0 {
 		sum.Runs = nil // tests find nothing but themselves
 	}

@@ -32,6 +32,7 @@ func TestPolyglot_images(t *testing.T) {
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 
 	source, policy := polyglot(t), polyglotPolicy(t)
+	commitFirst(t, source)
 	registry := imagetest.NewServer(t, &imagetest.Options{User: "ci", Password: "registry secret"})
 	manifests := map[string]string{}
 	files, err := os.ReadDir(filepath.Join(source, "deploy"))

@@ -162,10 +162,10 @@ func (r *record) remember(dir string, names ...string) error {
 }
 
 // resume reads the waybill of the stages before this one.
-func resume(dir, stage, build string) (*record, error) {
-	b, err := os.ReadFile(filepath.Join(dir, recordFile))
+func (c *config) resume() (*record, error) {
+	b, err := os.ReadFile(c.path(recordFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: -out %s has no %s: the stage before %s writes it, and its -out has to be brought here", errUsage, dir, recordFile, stage)
+		return nil, fmt.Errorf("%w: -out %s has no %s: the stage before %s writes it, and its -out has to be brought here", errUsage, c.out, recordFile, c.stage)
 	} else if err != nil {
 		return nil, err
 	}
@@ -173,16 +173,18 @@ func resume(dir, stage, build string) (*record, error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return nil, fmt.Errorf("%s: %w", recordFile, err)
 	}
-	before := stages[slices.Index(stages, stage)-1]
+	before := stages[slices.Index(stages, c.stage)-1]
 	switch {
 	case r.Version != 1:
 		return nil, fmt.Errorf("%w: %s is of version %d, and this program reads version 1", errUsage, recordFile, r.Version)
-	case build != "" && build != r.Build:
-		return nil, fmt.Errorf("%w: -build-id is %s, and the waybill is of build %s", errUsage, build, r.Build)
+	case c.build != "" && c.build != r.Build:
+		return nil, fmt.Errorf("%w: -build-id is %s, and the waybill is of build %s", errUsage, c.build, r.Build)
 	case r.Outcome != passed:
 		return nil, fmt.Errorf("%w: the waybill says that the run is %s in the stage %s", errStopped, r.Outcome, r.Stage)
 	case r.Stage != before:
-		return nil, fmt.Errorf("%w: the last stage was %s, and %s comes after %s", errUsage, r.Stage, stage, before)
+		return nil, fmt.Errorf("%w: the last stage was %s, and %s comes after %s", errUsage, r.Stage, c.stage, before)
+	case c.stage == "deploy" && c.hold == "" && (r.Change == nil || r.Change.DryRun):
+		return nil, fmt.Errorf("%w: the waybill names no commit that was pushed, so there is nothing to wait for: -stage gitops pushes one", errStopped)
 	}
 	return &r, nil
 }

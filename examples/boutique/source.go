@@ -32,16 +32,16 @@ func (p *pipeline) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	history := scan.Target{Kind: scan.Dir, Path: p.source}
-	if _, err := os.Stat(filepath.Join(p.source, ".git")); err == nil {
-		history.Kind = scan.Git
+	secrets := []scan.Target{{Kind: scan.Dir, Path: p.source}} // what is built, committed or not
+	if p.isRepository() {
+		secrets = append(secrets, scan.Target{Kind: scan.Git, Path: p.source})
 	}
 	tested := modules
 	if len(p.reports) > 0 { // anywhere in the source
 		tested = []scan.Target{{Kind: scan.Dir, Path: p.source}}
 	}
 	scanning := p.scan(ctx,
-		job{step: "gitleaks", scanner: p.leaks, targets: []scan.Target{history}},
+		job{step: "gitleaks", scanner: p.leaks, targets: secrets},
 		job{step: "govulncheck", scanner: p.vulns, targets: modules},
 		job{step: "tests", scanner: p.tests, targets: tested},
 	)
@@ -91,10 +91,15 @@ func (p *pipeline) fetchSecrets(ctx context.Context) error {
 // checkout says which commit is looked at. A source with a URL was cloned when the program started.
 func (p *pipeline) checkout(ctx context.Context) error {
 	return p.do(ctx, "checkout", 0, func(ctx context.Context, st ongoing) error {
-		head, err := gitOutput(ctx, p.source, "rev-parse", "HEAD")
-		if err != nil {
+		head, err := userGit(ctx, p.source, "rev-parse", "HEAD")
+		switch {
+		case err != nil && p.ci.Commit != "":
+			return fmt.Errorf("nothing says that the checkout is at %s, of which the build is: %w", p.ci.Commit, err)
+		case err != nil && p.isRepository():
+			return err
+		case err != nil: // a plain directory will do
 			st.Detail = fmt.Sprintf("%d services, no git repository", len(p.services))
-			return nil //nolint:nilerr // a plain directory will do
+			return nil
 		}
 		if p.ci.Commit != "" && p.ci.Commit != head {
 			return fmt.Errorf("the checkout is at %s, and the build is of %s", head, p.ci.Commit)
@@ -103,6 +108,41 @@ func (p *pipeline) checkout(ctx context.Context) error {
 		st.Detail = fmt.Sprintf("%d services at %.12s", len(p.services), head)
 		return nil
 	})
+}
+
+func (c *config) isRepository() bool {
+	_, err := os.Lstat(filepath.Join(c.source, ".git"))
+	return err == nil
+}
+
+// sameSource refuses a source that is not the one which the source stage has judged: another commit, or files that
+// are in none. Without a commit there is no telling.
+func (p *pipeline) sameSource(ctx context.Context) error {
+	const refusal = "%w: the source is not what the stage before left: "
+	if p.record.Commit == "" {
+		return fmt.Errorf(refusal+"that stage saw no commit to tell by: commit the source, or use -stage all", errStopped)
+	}
+	head, err := userGit(ctx, p.source, "rev-parse", "HEAD")
+	if err != nil {
+		return fmt.Errorf(refusal+"%w", errStopped, err)
+	}
+	if head != p.record.Commit {
+		return fmt.Errorf(refusal+"it is at %s, and was at %s", errStopped, head, p.record.Commit)
+	}
+	args := []string{"status", "--porcelain", "--untracked-files=normal", "--", "."}
+	if out, err := filepath.Abs(p.out); err == nil {
+		if rel, err := filepath.Rel(p.source, out); err == nil && rel != "." && filepath.IsLocal(rel) {
+			args = append(args, ":(exclude,literal)"+filepath.ToSlash(rel)) // ours
+		}
+	}
+	changed, err := userGit(ctx, p.source, args...)
+	if err != nil {
+		return fmt.Errorf(refusal+"%w", errStopped, err)
+	}
+	if changed != "" {
+		return fmt.Errorf(refusal+"not all of it is in commit %.12s: %s", errStopped, head, firstLine(changed))
+	}
+	return nil
 }
 
 // modules are the Go modules of the source that are a service or hold some.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +71,12 @@ func TestStages(t *testing.T) {
 	o := startOutside(t, d)
 	out := filepath.Join(t.TempDir(), "out")
 	for i, stage := range stages {
+		if stage == "image" || stage == "gitops" {
+			before := read(t, filepath.Join(out, recordFile))
+			_, err := o.stage(t, out, d, stage, "-dry-run")
+			require.NoError(t, err)
+			assert.Equal(t, before, read(t, filepath.Join(out, recordFile)), "%s is still to come", stage)
+		}
 		p, err := o.stage(t, out, d, stage)
 		require.NoError(t, err, stage)
 		r := validate(t, p)
@@ -97,6 +104,24 @@ func TestStages(t *testing.T) {
 			} {
 				refused(t, o, out, d, "image", name, spoil)
 			}
+			for name, edit := range map[string]func(source string){
+				"another commit": func(source string) {
+					appendTo(t, filepath.Join(source, "cart", "main.go"), "\n")
+					require.NoError(t, commitAll(t.Context(), source, "an empty line"))
+				},
+				"no commit":     func(source string) { write(t, filepath.Join(source, "cart", "new.go"), "package main\n") },
+				"no repository": func(source string) { require.NoError(t, os.RemoveAll(filepath.Join(source, ".git"))) },
+			} {
+				edited := inputs(filepath.Join(t.TempDir(), "inputs"))
+				require.NoError(t, os.CopyFS(string(edited), os.DirFS(string(d))))
+				edit(edited.source())
+				refused(t, o, out, edited, "image", name, func(string) {})
+			}
+			refused(t, o, out, d, "image", "unknown commit", func(dir string) {
+				r := recordIn(t, dir)
+				r.Commit = ""
+				require.NoError(t, r.save(dir))
+			})
 		}
 		if stage == "image" {
 			refused(t, o, out, d, "gitops", "a layout", func(dir string) {
@@ -112,6 +137,16 @@ func TestStages(t *testing.T) {
 			})
 		}
 	}
+	for name, c := range map[string]*change{"no commit": nil, "dry run": {DryRun: true}} {
+		r := recordIn(t, out)
+		r.Outcome, r.Stage, r.Change = passed, "gitops", c
+		dir := t.TempDir()
+		require.NoError(t, r.save(dir))
+		_, err := (&config{out: dir, stage: "deploy"}).resume()
+		require.ErrorIs(t, err, errStopped, name)
+		_, err = (&config{out: dir, stage: "deploy", hold: "a pull request"}).resume()
+		require.NoError(t, err, name)
+	}
 	mails := o.smtp.Mails()
 	require.Len(t, mails, 1, "one mail for the four of them")
 	assert.Contains(t, mails[0].Subject(), "Boutique 7: deployed")
@@ -119,7 +154,7 @@ func TestStages(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, log, 2)
 
-	_, err = resume(out, "image", "")
+	_, err = (&config{out: out, stage: "image"}).resume()
 	require.ErrorIs(t, err, errStopped, "what is deployed is not pushed again")
 }
 
@@ -131,7 +166,7 @@ func refused(t *testing.T, o *outside, out string, d inputs, stage, name string,
 		require.NoError(t, os.CopyFS(dir, os.DirFS(out)))
 		spoil(dir)
 		requests := len(o.registry.Requests())
-		if _, err := resume(dir, stage, ""); err != nil {
+		if _, err := (&config{out: dir, stage: stage}).resume(); err != nil {
 			require.ErrorIs(t, err, errStopped)
 			return
 		}
@@ -141,7 +176,9 @@ func refused(t *testing.T, o *outside, out string, d inputs, stage, name string,
 		require.ErrorIs(t, err, errStopped)
 		assert.ErrorContains(t, err, "is not what the stage before left")
 		assert.Len(t, o.registry.Requests(), requests, "nobody was asked anything")
-		assert.Equal(t, stopped, validate(t, p).Outcome)
+		r := validate(t, p)
+		assert.Equal(t, stopped, r.Outcome)
+		assert.Equal(t, stage, r.Stage, "which said no")
 		assert.Len(t, other.smtp.Mails(), 1)
 	})
 }
@@ -242,11 +279,19 @@ func TestBaseline(t *testing.T) {
 	p, said := assemble(t, "-inputs", string(d), "-stage", "source")
 	withoutVulns(p)
 	require.ErrorIs(t, p.run(t.Context()), errStopped, said)
+	r := validate(t, p)
+	assert.Equal(t, "1 findings", r.step("gitleaks").Detail, "in the history and in the files, and counted once")
 
 	again, said := assemble(t, "-inputs", string(d), "-stage", "source", "-baseline", p.path(sarifFile))
 	withoutVulns(again)
 	require.NoError(t, again.run(t.Context()), said)
 	assert.Equal(t, passed, validate(t, again).Outcome)
+}
+
+func recordIn(t *testing.T, dir string) (r record) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(read(t, filepath.Join(dir, recordFile))), &r))
+	return r
 }
 
 func appendTo(t *testing.T, path, text string) {

@@ -123,11 +123,11 @@ func (c *config) prepare(ctx context.Context, work string) (inputs, error) {
 		c.source = in.source()
 	case strings.Contains(c.source, "://") || strings.HasPrefix(c.source, "git@"):
 		dir := filepath.Join(work, "source")
-		if err := git(ctx, work, "clone", "-q", "--", c.source, dir); err != nil {
+		if _, err := userGit(ctx, work, "clone", "-q", "--", c.source, dir); err != nil {
 			return in, err
 		}
 		if c.ci.Commit != "" {
-			if err := git(ctx, dir, "checkout", "-q", "--detach", c.ci.Commit); err != nil {
+			if _, err := userGit(ctx, dir, "checkout", "-q", "--detach", c.ci.Commit); err != nil {
 				return in, err
 			}
 		}
@@ -144,7 +144,7 @@ func (c *config) prepare(ctx context.Context, work string) (inputs, error) {
 // open returns the waybill of the stages before, or begins one.
 func (c *config) open(ctx context.Context) (*record, error) {
 	if c.stage != "all" && c.stage != "source" {
-		r, err := resume(c.out, c.stage, c.build)
+		r, err := c.resume()
 		if err == nil {
 			r.Outcome = running
 		}

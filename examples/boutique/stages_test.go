@@ -183,6 +183,63 @@ func refused(t *testing.T, o *outside, out string, d inputs, stage, name string,
 	})
 }
 
+// What git cannot say is no plain directory's silence.
+func TestCheckout(t *testing.T) {
+	d := inputsOf(t, "cart")
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	require.NoError(t, os.CopyFS(damaged, os.DirFS(d.source())))
+	require.NoError(t, os.Remove(filepath.Join(damaged, ".git", "HEAD")))
+	plain := filepath.Join(t.TempDir(), "plain")
+	require.NoError(t, os.CopyFS(plain, os.DirFS(d.source())))
+	require.NoError(t, os.RemoveAll(filepath.Join(plain, ".git")))
+	for name, tt := range map[string]struct{ source, commit, why string }{
+		"repository":                 {d.source(), "", ""},
+		"of another commit":          {d.source(), "c0ffee", "the build is of c0ffee"},
+		"damaged":                    {damaged, "", "git rev-parse"},
+		"plain directory":            {plain, "", ""},
+		"plain directory of a build": {plain, "c0ffee", "nothing says that the checkout is at c0ffee"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _ := assembleWith(t, func(c *config) { c.ci = ciEnv{System: "github", Commit: tt.commit} }, "-inputs", string(d), "-source", tt.source)
+			err := p.checkout(t.Context())
+			if tt.why == "" {
+				require.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, tt.why)
+		})
+	}
+}
+
+// A source with a URL is cloned with what the user has set up for that server.
+func TestSource_userConfiguration(t *testing.T) {
+	d := inputsOf(t, "cart")
+	settings := filepath.Join(t.TempDir(), "gitconfig")
+	write(t, settings, "[url \"file://"+filepath.ToSlash(d.source())+"\"]\n\tinsteadOf = https://git.invalid/shop\n")
+	t.Setenv("GIT_CONFIG_GLOBAL", settings)
+	p, _ := assemble(t, "-inputs", string(d), "-source", "https://git.invalid/shop")
+	require.NoError(t, p.checkout(t.Context()))
+	assert.Len(t, p.record.Commit, 40)
+}
+
+// Mail programs show one message of each ID: "deployed" must not be taken for the "broken" before it.
+func TestMail_key(t *testing.T) {
+	d := inputsOf(t, "cart")
+	p, _ := assemble(t, "-inputs", string(d))
+	keys := map[string]bool{}
+	for range 2 {
+		for _, stage := range []string{"image", "deploy"} {
+			for _, o := range []outcome{broken, deployed} {
+				p.record.Stage, p.record.Outcome = stage, o
+				m, err := p.message(t.Context())
+				require.NoError(t, err)
+				keys[m.Key] = true
+			}
+		}
+	}
+	assert.Len(t, keys, 4)
+}
+
 func TestDryRun(t *testing.T) {
 	d := inputsOf(t, "cart")
 	p, said := assemble(t, "-inputs", string(d), "-dry-run")

@@ -108,6 +108,15 @@ func TestPipeline_stopsBeforeThePush(t *testing.T) {
 	}
 }
 
+func TestTell_aFailureIsNotTheSuccess(t *testing.T) {
+	p, f, _ := newPipeline(t)
+	require.NoError(t, p.tell(t.Context(), errStopped))
+	require.NoError(t, p.tell(t.Context(), nil))
+	mails := f.smtp.Mails()
+	require.Len(t, mails, 2)
+	assert.NotEqual(t, mails[0].MessageID(), mails[1].MessageID())
+}
+
 func TestRun_usage(t *testing.T) {
 	for _, args := range [][]string{
 		{"-nonsense"},

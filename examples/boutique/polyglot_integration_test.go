@@ -73,6 +73,13 @@ func TestPolyglot_images(t *testing.T) {
 	}
 }
 
+// commitFirst makes a git repository of a source: between stages a commit says that it is the same.
+func commitFirst(t *testing.T, source string) {
+	t.Helper()
+	require.NoError(t, git(t.Context(), source, "init", "-q", "-b", "main"))
+	require.NoError(t, commitAll(t.Context(), source, "first"))
+}
+
 // pushBases pushes something under the names of the images that the Dockerfiles build on.
 func pushBases(t *testing.T, registry string, names ...string) {
 	t.Helper()

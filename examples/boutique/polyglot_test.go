@@ -20,13 +20,6 @@ func polyglot(t *testing.T) string {
 	return dir
 }
 
-// commitFirst makes a git repository of a source: between stages a commit says that it is the same.
-func commitFirst(t *testing.T, source string) {
-	t.Helper()
-	require.NoError(t, git(t.Context(), source, "init", "-q", "-b", "main"))
-	require.NoError(t, commitAll(t.Context(), source, "first"))
-}
-
 // polyglotPolicy is a policy that it meets.
 func polyglotPolicy(t *testing.T) string {
 	t.Helper()

@@ -97,9 +97,10 @@ func (p *pipeline) checkout(ctx context.Context) error {
 			return fmt.Errorf("nothing says that the checkout is at %s, of which the build is: %w", p.ci.Commit, err)
 		case err != nil && p.isRepository():
 			return err
-		case err != nil: // a plain directory will do
+		case err != nil:
+			// A plain directory will do.
 			st.Detail = fmt.Sprintf("%d services, no git repository", len(p.services))
-			return nil
+			return nil //nolint:nilerr // it is no failure
 		}
 		if p.ci.Commit != "" && p.ci.Commit != head {
 			return fmt.Errorf("the checkout is at %s, and the build is of %s", head, p.ci.Commit)

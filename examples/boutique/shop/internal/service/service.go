@@ -108,7 +108,7 @@ func (e *Env) serve(ctx context.Context, ln net.Listener, name, version string, 
 		return 3
 	case err := <-worked:
 		e.Work = nil
-		if err != nil {
+		if err != nil && ctx.Err() == nil { // else it was told to end
 			e.Log.Error("failed", "error", err.Error())
 			code = 1
 		}

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/waybill-dev/waybill/image/internal/layoutdir"
 )
 
 // Layout is an image, or an index of images for several platforms, in an OCI image layout on disk. What is
@@ -24,7 +25,7 @@ type Layout struct {
 }
 
 const (
-	layoutFile    = "oci-layout"
+	layoutFile    = layoutdir.Marker
 	indexFile     = "index.json"
 	layoutVersion = `{"imageLayoutVersion":"1.0.0"}`
 )
@@ -155,17 +156,10 @@ func load(ctx context.Context, s *store, dir string, root v1.Descriptor) (*Layou
 
 // createLayout makes dir ready to take a layout, or refuses when it holds something else.
 func createLayout(dir string) (*store, error) {
-	if dir == "" {
-		return nil, fail(ErrInvalid, "no directory for the layout")
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := layoutdir.Check(dir); errors.As(err, new(*fs.PathError)) {
 		return nil, inputError(err)
-	}
-	isLayout := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == layoutFile })
-	foreign := func(e fs.DirEntry) bool { return e.Name() != "blobs" && !strings.HasPrefix(e.Name(), ".tmp-") }
-	if !isLayout && slices.ContainsFunc(entries, foreign) {
-		return nil, fail(ErrInvalid, "directory is not empty and no OCI layout; it is left as it is")
+	} else if err != nil {
+		return nil, fail(ErrInvalid, "%w", err)
 	}
 	return createStore(dir)
 }

@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/waybill-dev/waybill/image"
+	"github.com/waybill-dev/waybill/image/internal/layoutdir"
 	"github.com/waybill-dev/waybill/internal/httpx"
 )
 
@@ -125,7 +126,7 @@ func build(ctx context.Context, s Spec, dir string, o Options) (*image.Layout, e
 	if _, err := os.Stat(s.File); err != nil {
 		return nil, fail(kindOfFile(err), err)
 	}
-	if err := takesLayout(dir); err != nil {
+	if err := layoutdir.Check(dir); err != nil { // as [image.Import] will, after a build that may take long
 		return nil, fail(image.ErrInvalid, err)
 	}
 	r := &run{Spec: s, Options: o, dir: dir}
@@ -149,24 +150,6 @@ func build(ctx context.Context, s Spec, dir string, o Options) (*image.Layout, e
 		return r.docker(ctx)
 	}
 	return r.auto(ctx)
-}
-
-// takesLayout refuses a directory that [image.Import] is going to refuse, before a build that may take long.
-func takesLayout(dir string) error {
-	if dir == "" {
-		return errors.New("no directory for the layout")
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	ours := func(e fs.DirEntry) bool {
-		return e.Name() == "oci-layout" || e.Name() == "blobs" || strings.HasPrefix(e.Name(), ".tmp-")
-	}
-	if len(entries) > 0 && !slices.ContainsFunc(entries, ours) {
-		return fmt.Errorf("directory %s is not empty and no OCI layout; it is left as it is", dir)
-	}
-	return nil
 }
 
 // auto takes buildx when it can do the work, and docker otherwise.

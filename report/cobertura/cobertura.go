@@ -7,8 +7,6 @@
 package cobertura
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -16,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/waybill-dev/waybill/report"
+	"github.com/waybill-dev/waybill/report/internal/xmlout"
 )
 
 // Options says what is written. The zero value is fine.
@@ -33,23 +32,23 @@ func Write(w io.Writer, c *report.Coverage, o *Options) error {
 	if c == nil {
 		c = &report.Coverage{}
 	}
-	out := &writer{w: bufio.NewWriterSize(w, 64<<10)}
+	out := &writer{xmlout.New(w)}
 	n := c.Counts()
-	out.raw(xml.Header)
-	out.raw(fmt.Sprintf(`<coverage line-rate="%s" branch-rate="%s" lines-covered="%d" lines-valid="%d" branches-covered="%d" branches-valid="%d" complexity="0" version="1" timestamp="0">`+"\n",
+	out.Raw(xml.Header)
+	out.Raw(fmt.Sprintf(`<coverage line-rate="%s" branch-rate="%s" lines-covered="%d" lines-valid="%d" branches-covered="%d" branches-valid="%d" complexity="0" version="1" timestamp="0">`+"\n",
 		rate(n.LinesCovered, n.Lines), rate(n.BranchesCovered, n.Branches), n.LinesCovered, n.Lines, n.BranchesCovered, n.Branches))
 	source := o.Source
 	if source == "" {
 		source = "."
 	}
-	out.raw("  <sources><source>")
-	out.text(source)
-	out.raw("</source></sources>\n  <packages>\n")
+	out.Raw("  <sources><source>")
+	out.Text(source)
+	out.Raw("</source></sources>\n  <packages>\n")
 	for _, p := range packages(c) {
 		out.pkg(p)
 	}
-	out.raw("  </packages>\n</coverage>\n")
-	if err := out.w.Flush(); err != nil {
+	out.Raw("  </packages>\n</coverage>\n")
+	if err := out.Flush(); err != nil {
 		return &report.Error{Op: "write", Subject: "Cobertura XML", Err: err}
 	}
 	return nil
@@ -89,21 +88,7 @@ func packages(c *report.Coverage) []*pkg {
 	return list
 }
 
-type writer struct {
-	w       *bufio.Writer
-	escaped bytes.Buffer
-}
-
-// raw and text leave the error of the underlying writer to Flush.
-func (w *writer) raw(s string) { _, _ = w.w.WriteString(s) }
-
-// text escapes s. The beginning of a command to Azure Pipelines is written as a reference, since reports are
-// shown in logs too.
-func (w *writer) text(s string) {
-	w.escaped.Reset()
-	_ = xml.EscapeText(&w.escaped, []byte(s))
-	_, _ = w.w.Write(bytes.ReplaceAll(w.escaped.Bytes(), []byte("##"), []byte("#&#35;")))
-}
+type writer struct{ *xmlout.Writer }
 
 func (w *writer) pkg(p *pkg) {
 	var n report.CoverageCounts
@@ -112,29 +97,29 @@ func (w *writer) pkg(p *pkg) {
 		n.Lines, n.LinesCovered = n.Lines+c.Lines, n.LinesCovered+c.LinesCovered
 		n.Branches, n.BranchesCovered = n.Branches+c.Branches, n.BranchesCovered+c.BranchesCovered
 	}
-	w.raw(`    <package name="`)
-	w.text(p.name)
-	w.raw(`"` + rates(n) + ">\n      <classes>\n")
+	w.Raw(`    <package name="`)
+	w.Text(p.name)
+	w.Raw(`"` + rates(n) + ">\n      <classes>\n")
 	for _, f := range p.files {
 		w.file(f)
 	}
-	w.raw("      </classes>\n    </package>\n")
+	w.Raw("      </classes>\n    </package>\n")
 }
 
 func (w *writer) file(f *report.FileCoverage) {
-	w.raw(`        <class name="`)
-	w.text(path.Base(f.Path))
-	w.raw(`" filename="`)
-	w.text(f.Path)
-	w.raw(`"` + rates(f.Counts()) + ">\n          <methods/>\n          <lines>\n")
+	w.Raw(`        <class name="`)
+	w.Text(path.Base(f.Path))
+	w.Raw(`" filename="`)
+	w.Text(f.Path)
+	w.Raw(`"` + rates(f.Counts()) + ">\n          <methods/>\n          <lines>\n")
 	for _, l := range f.Lines {
 		branch := ""
 		if l.Branches > 0 {
 			branch = fmt.Sprintf(` branch="true" condition-coverage="%d%% (%d/%d)"`, l.BranchesCovered*100/l.Branches, l.BranchesCovered, l.Branches)
 		}
-		w.raw(fmt.Sprintf(`            <line number="%d" hits="%d"%s/>`+"\n", l.Number, l.Hits, branch))
+		w.Raw(fmt.Sprintf(`            <line number="%d" hits="%d"%s/>`+"\n", l.Number, l.Hits, branch))
 	}
-	w.raw("          </lines>\n        </class>\n")
+	w.Raw("          </lines>\n        </class>\n")
 }
 
 func rates(n report.CoverageCounts) string {

@@ -13,8 +13,6 @@
 package junit
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -26,6 +24,7 @@ import (
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/internal/tally"
+	"github.com/waybill-dev/waybill/report/internal/xmlout"
 )
 
 // Options says what is written. The zero value means tests and findings.
@@ -39,8 +38,8 @@ func Write(ctx context.Context, w io.Writer, s report.Source, o *Options) error 
 	if o == nil {
 		o = &Options{}
 	}
-	out := &writer{w: bufio.NewWriterSize(w, 64<<10)}
-	out.raw(xml.Header + "<testsuites>\n")
+	out := &writer{xmlout.New(w)}
+	out.Raw(xml.Header + "<testsuites>\n")
 	head := s.Head()
 	if head.Tests != nil && !o.SkipTests {
 		for i := range head.Tests.Suites {
@@ -52,8 +51,8 @@ func Write(ctx context.Context, w io.Writer, s report.Source, o *Options) error 
 			return failed(err)
 		}
 	}
-	out.raw("</testsuites>\n")
-	if err := out.w.Flush(); err != nil {
+	out.Raw("</testsuites>\n")
+	if err := out.Flush(); err != nil {
 		return failed(err)
 	}
 	return nil
@@ -66,38 +65,23 @@ func failed(err error) error {
 	return &report.Error{Op: "write", Subject: "JUnit XML", Err: err}
 }
 
-// writer writes XML by hand, since encoding/xml cannot stream what it does not hold. The first error of the
-// underlying writer stays in the buffer and comes back from Flush.
-type writer struct {
-	w       *bufio.Writer
-	escaped bytes.Buffer
-}
-
-func (w *writer) raw(s string) { _, _ = w.w.WriteString(s) }
-
-// text escapes s for elements and attributes; characters that XML cannot hold become U+FFFD. The beginning of a
-// command to Azure Pipelines is written as a reference, since reports are shown in logs too.
-func (w *writer) text(s string) {
-	w.escaped.Reset()
-	_ = xml.EscapeText(&w.escaped, []byte(s))
-	_, _ = w.w.Write(bytes.ReplaceAll(w.escaped.Bytes(), []byte("##"), []byte("#&#35;")))
-}
+type writer struct{ *xmlout.Writer }
 
 func (w *writer) attr(name, value string) {
 	if value == "" {
 		return
 	}
-	w.raw(" " + name + `="`)
-	w.text(value)
-	w.raw(`"`)
+	w.Raw(" " + name + `="`)
+	w.Text(value)
+	w.Raw(`"`)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
 func (w *writer) open(name string, c report.TestCounts, d time.Duration) {
-	w.raw("  <testsuite")
+	w.Raw("  <testsuite")
 	w.attr("name", name)
-	w.raw(fmt.Sprintf(` tests="%d" failures="%d" errors="%d" skipped="%d"`, c.Total, c.Failed, c.Errors, c.Skipped))
+	w.Raw(fmt.Sprintf(` tests="%d" failures="%d" errors="%d" skipped="%d"`, c.Total, c.Failed, c.Errors, c.Skipped))
 	w.attr("time", seconds(d))
 }
 
@@ -107,18 +91,18 @@ func (w *writer) suite(s *report.TestSuite) {
 	if !s.Started.IsZero() {
 		w.attr("timestamp", s.Started.UTC().Format("2006-01-02T15:04:05"))
 	}
-	w.raw(">\n")
+	w.Raw(">\n")
 	for i := range s.Cases {
 		w.testcase(&s.Cases[i], s.Name)
 	}
 	if counts.Total > len(s.Cases) { // the suite broke though no case of it did
 		w.testcase(&report.TestCase{Name: s.Name, Status: report.TestError, Message: oneLine(s.Message), Detail: s.Message}, s.Name)
 	}
-	w.raw("  </testsuite>\n")
+	w.Raw("  </testsuite>\n")
 }
 
 func (w *writer) testcase(c *report.TestCase, suite string) {
-	w.raw("    <testcase")
+	w.Raw("    <testcase")
 	w.attr("name", c.Name)
 	if c.Class == "" {
 		w.attr("classname", suite)
@@ -133,7 +117,7 @@ func (w *writer) testcase(c *report.TestCase, suite string) {
 	var element string
 	switch c.Status {
 	case report.TestPassed:
-		w.raw("/>\n")
+		w.Raw("/>\n")
 		return
 	case report.TestSkipped:
 		element = "skipped"
@@ -142,16 +126,16 @@ func (w *writer) testcase(c *report.TestCase, suite string) {
 	default:
 		element = "error"
 	}
-	w.raw(">\n      <" + element)
+	w.Raw(">\n      <" + element)
 	w.attr("message", c.Message)
 	if c.Detail == "" {
-		w.raw("/>\n")
+		w.Raw("/>\n")
 	} else {
-		w.raw(">")
-		w.text(c.Detail)
-		w.raw("</" + element + ">\n")
+		w.Raw(">")
+		w.Text(c.Detail)
+		w.Raw("</" + element + ">\n")
 	}
-	w.raw("    </testcase>\n")
+	w.Raw("    </testcase>\n")
 }
 
 func oneLine(s string) string {
@@ -182,7 +166,7 @@ func (w *writer) findings(ctx context.Context, s report.Source, runs []report.Ru
 	closeUpTo := func(run int) {
 		for ; suite < run; suite++ {
 			if shown(suite) {
-				w.raw("  </testsuite>\n")
+				w.Raw("  </testsuite>\n")
 			}
 			if next := suite + 1; shown(next) {
 				w.run(&runs[next], counts[next])
@@ -247,7 +231,7 @@ func (w *writer) run(r *report.Run, c report.TestCounts) {
 		name += " " + r.Category
 	}
 	w.open(name, c, elapsed(r))
-	w.raw(">\n")
+	w.Raw(">\n")
 	switch {
 	case broken:
 		w.testcase(&report.TestCase{Name: "the run completes", Status: report.TestError, Message: strings.TrimSpace(string(r.Status) + " " + r.Reason)}, r.Tool)

@@ -131,6 +131,15 @@ func (s *Server) sweep() {
 	}
 }
 
+// revoke answers a request to revoke t. Server.mu is held.
+func (s *Server) revoke(t *token) reply {
+	if t.kind == "batch" {
+		return failed(http.StatusBadRequest, "batch tokens cannot be revoked")
+	}
+	s.revokeToken(t)
+	return noContent()
+}
+
 // revokeToken drops a token, its leases and its children. Server.mu is held.
 func (s *Server) revokeToken(t *token) {
 	delete(s.tokens, t.id)
@@ -165,11 +174,7 @@ func (s *Server) handleToken(op operation) reply {
 	case "auth/token/renew-self":
 		return s.renewToken(op.token, op.in)
 	case "auth/token/revoke-self":
-		if op.token.kind == "batch" {
-			return failed(http.StatusBadRequest, "batch tokens cannot be revoked")
-		}
-		s.revokeToken(op.token)
-		return noContent()
+		return s.revoke(op.token)
 	case "auth/token/lookup":
 		if t := target(); t != nil {
 			return ok(t.describe(now))
@@ -182,10 +187,7 @@ func (s *Server) handleToken(op operation) reply {
 		return failed(http.StatusBadRequest, "token not found")
 	case "auth/token/revoke":
 		if t := target(); t != nil {
-			if t.kind == "batch" {
-				return failed(http.StatusBadRequest, "batch tokens cannot be revoked")
-			}
-			s.revokeToken(t)
+			return s.revoke(t)
 		}
 		return noContent()
 	case "auth/token/accessors":

@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -710,18 +711,25 @@ func testRevoked(t *testing.T, s *suite) {
 // revokeTokensWith revokes all tokens that have a policy.
 func (s *suite) revokeTokensWith(t *testing.T, policy string) {
 	t.Helper()
-	keys, _ := s.must(t, "LIST", "auth/token/accessors", nil)["keys"].([]any)
-	n := 0
-	for _, accessor := range keys {
-		info, status := s.api(t, "POST", "auth/token/lookup-accessor", map[string]any{"accessor": accessor})
-		if status == http.StatusOK && strings.Contains(fmt.Sprint(info["policies"]), policy) {
-			s.must(t, "POST", "auth/token/revoke-accessor", map[string]any{"accessor": accessor})
-			n++
-		}
-	}
-	if n == 0 {
+	accessors := s.accessorsWith(t, policy)
+	if len(accessors) == 0 {
 		t.Fatalf("set-up: no token with policy %s to revoke", policy)
 	}
+	for _, accessor := range accessors {
+		s.must(t, "POST", "auth/token/revoke-accessor", map[string]any{"accessor": accessor})
+	}
+}
+
+// accessorsWith returns the accessors of the tokens that have a policy of exactly this name: other cases run
+// beside this one, and "policy-5" is not "policy-59".
+func (s *suite) accessorsWith(t *testing.T, policy string) []any {
+	t.Helper()
+	keys, _ := s.must(t, "LIST", "auth/token/accessors", nil)["keys"].([]any)
+	return slices.DeleteFunc(keys, func(accessor any) bool {
+		info, status := s.api(t, "POST", "auth/token/lookup-accessor", map[string]any{"accessor": accessor})
+		policies, _ := info["policies"].([]any)
+		return status != http.StatusOK || !slices.Contains(policies, any(policy))
+	})
 }
 
 func testStaticRevoked(t *testing.T, s *suite) {
@@ -872,13 +880,13 @@ func testClose(t *testing.T, s *suite) {
 	ref, policy := s.readable(t)
 	c := s.client(t, s.appRole(t, map[string]any{"token_policies": policy}), nil)
 	wantValue(t, c, ref, `{"k":"v"}`)
-	if n := s.tokensWith(t, policy); n != 1 {
+	if n := len(s.accessorsWith(t, policy)); n != 1 {
 		t.Errorf("%d tokens, want 1", n)
 	}
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if n := s.tokensWith(t, policy); n != 0 {
+	if n := len(s.accessorsWith(t, policy)); n != 0 {
 		t.Errorf("%d tokens after Close", n)
 	}
 	wantGetKind(t, c, ref, secrets.ErrClosed)
@@ -904,19 +912,6 @@ func testBatch(t *testing.T, s *suite) {
 	if _, status := s.api(t, "POST", "auth/token/revoke-self", nil, "X-Vault-Token", token); status != http.StatusBadRequest {
 		t.Errorf("revoking a batch token: status %d, want 400", status)
 	}
-}
-
-func (s *suite) tokensWith(t *testing.T, policy string) int {
-	t.Helper()
-	keys, _ := s.must(t, "LIST", "auth/token/accessors", nil)["keys"].([]any)
-	n := 0
-	for _, accessor := range keys {
-		info, status := s.api(t, "POST", "auth/token/lookup-accessor", map[string]any{"accessor": accessor})
-		if status == http.StatusOK && strings.Contains(fmt.Sprint(info["policies"]), policy) {
-			n++
-		}
-	}
-	return n
 }
 
 func testPolicy(t *testing.T, s *suite) {

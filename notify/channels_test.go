@@ -144,6 +144,15 @@ func TestSlack_textIsNotMarkup(t *testing.T) {
 	assert.Equal(t, strings.Count(body, `"type":"mrkdwn"`), strings.Count(body, `"verbatim":true`))
 }
 
+func TestSlack_longLinkGivesUpItsText(t *testing.T) {
+	address := "https://ci.example.test/" + strings.Repeat("r", 2400)
+	c := httpChannels(t, 0)[0]
+	d, err := c.Notify(t.Context(), notify.Message{Title: "x", Links: []notify.Link{{Text: strings.Repeat("&", 200), URL: address}}})
+	require.NoError(t, err)
+	assert.True(t, d.Cut)
+	assert.Contains(t, string(c.server.Posts()[0].Body), "<"+address+">")
+}
+
 func TestTeams_textIsNotMarkdown(t *testing.T) {
 	c := httpChannels(t, 0)[2]
 	_, err := c.Notify(t.Context(), fullMessage())

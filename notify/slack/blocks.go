@@ -112,7 +112,11 @@ func blocks(m notify.Message) (out []any, cut bool) {
 	add(sections(m.Summary), false)
 	var links []string
 	for _, l := range m.Links {
-		links = append(links, link(l))
+		line := link(l)
+		if utf8.RuneCountInString(line) > maxSection { // the address is worth more than its text
+			line, cut = link(notify.Link{URL: l.URL}), true
+		}
+		links = append(links, line)
 	}
 	add(lines(links))
 	add(fields(m.Facts()))

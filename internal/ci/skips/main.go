@@ -17,6 +17,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -133,14 +134,17 @@ func run(in io.Reader, out io.Writer, list []entry) error {
 	return nil
 }
 
-// assertions returns the reports of testify's assertions in a test's output, a screenful at most.
+// own matches the first line of what a test said by itself.
+var own = regexp.MustCompile(`^\s+\w+\.go:\d+: \S`)
+
+// assertions returns what a test said of its failure, by testify or by itself, a screenful at most.
 func assertions(output string) string {
 	var b strings.Builder
 	inside, lines := false, 0
 	for line := range strings.Lines(output) {
 		text := strings.TrimSpace(line)
 		inside = strings.HasPrefix(text, "Error Trace:") || inside && text != "" && !strings.HasPrefix(text, "Test:")
-		if inside && lines < 40 {
+		if (inside || own.MatchString(line)) && lines < 40 {
 			b.WriteString(line)
 			lines++
 		}

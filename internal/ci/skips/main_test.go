@@ -11,12 +11,12 @@ import (
 
 func TestRun_repeatsAssertions(t *testing.T) {
 	in := ""
-	for _, line := range []string{`\n`, `\tError Trace:\tx_test.go:7\n`, `\tError:      \tboom\n`, `\tTest:       \tTestA\n`, `server log\n`} {
+	for _, line := range []string{`\n`, `\tError Trace:\tx_test.go:7\n`, `\tError:      \tboom\n`, `\tTest:       \tTestA\n`, `    x_test.go:9: too late\n`, `server log\n`} {
 		in += `{"Action":"output","Package":"x/a","Test":"TestA","Output":"` + line + `"}` + "\n"
 	}
 	var out bytes.Buffer
 	require.Error(t, run(strings.NewReader(in+`{"Action":"fail","Package":"x/a","Test":"TestA"}`), &out, nil))
-	assert.True(t, strings.HasSuffix(out.String(), "server log\n\nx/a TestA\n\tError Trace:\tx_test.go:7\n\tError:      \tboom\n0 passed, 1 failed, 0 skipped\n"), out.String())
+	assert.True(t, strings.HasSuffix(out.String(), "server log\n\nx/a TestA\n\tError Trace:\tx_test.go:7\n\tError:      \tboom\n    x_test.go:9: too late\n0 passed, 1 failed, 0 skipped\n"), out.String())
 }
 
 func TestRun(t *testing.T) {

@@ -2,9 +2,12 @@ package depcheck_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,19 +39,33 @@ func TestWeights(t *testing.T) {
 func weights(t *testing.T) string {
 	t.Helper()
 	g := load(t)
-	var b strings.Builder
-	b.WriteString("| package | packages | modules |\n|---|--:|--:|\n")
-	light := 0
+	type weight struct{ packages, modules int }
+	var dirs []string
+	weightOf := map[string]weight{}
 	for _, p := range g.Own() {
 		if dir := p.Dir(); dir != "" && !hidden(dir) {
 			packages, modules := g.Weight(p.ImportPath)
-			if packages == 0 {
-				light++
-				continue
-			}
-			fmt.Fprintf(&b, "| `%s` | %d | %d |\n", dir, packages, modules)
+			dirs = append(dirs, dir)
+			weightOf[dir] = weight{packages, modules}
 		}
 	}
-	fmt.Fprintf(&b, "| the other %d packages | 0 | 0 |\n", light)
+	names := map[weight][]string{}
+	for tree, rest := "-", dirs; len(rest) > 0; rest = rest[1:] {
+		dir := rest[0]
+		if strings.HasPrefix(dir, tree) { // said already
+			continue
+		}
+		name := dir
+		below := slices.DeleteFunc(slices.Clone(rest), func(d string) bool { return !strings.HasPrefix(d, dir+"/") })
+		if len(below) > 0 && !slices.ContainsFunc(below, func(d string) bool { return weightOf[d] != weightOf[dir] }) {
+			name, tree = dir+"/...", dir+"/"
+		}
+		names[weightOf[dir]] = append(names[weightOf[dir]], "`"+name+"`")
+	}
+	var b strings.Builder
+	b.WriteString("| package | packages | modules |\n|---|--:|--:|\n")
+	for _, w := range slices.SortedFunc(maps.Keys(names), func(a, b weight) int { return cmp.Compare(a.packages, b.packages) }) {
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", strings.Join(names[w], " "), w.packages, w.modules)
+	}
 	return b.String()
 }

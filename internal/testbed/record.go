@@ -43,29 +43,31 @@ func record(tb TB, name, version string) {
 	}
 }
 
-// SupportTable makes a Markdown table of what tests recorded: a row for each tool, with the packages whose
-// tests ran on it.
+// SupportTable makes a Markdown table of what tests recorded: a row for the tools of one version that the tests
+// of the same packages ran on.
 func SupportTable(recorded string) string {
 	type tool struct{ name, version string }
-	packages := map[tool]map[string]bool{}
+	packages := map[tool][]string{}
 	for line := range strings.Lines(recorded) {
 		fields := strings.Split(strings.TrimSpace(line), "\t")
-		if len(fields) != 3 || strings.HasPrefix(fields[2], "internal/") {
-			continue
+		if len(fields) == 3 && !strings.HasPrefix(fields[2], "internal/") {
+			t := tool{fields[0], fields[1]}
+			packages[t] = append(packages[t], fields[2])
 		}
-		t := tool{fields[0], fields[1]}
-		if packages[t] == nil {
-			packages[t] = map[string]bool{}
-		}
-		packages[t][fields[2]] = true
+	}
+	type rest struct{ version, packages string }
+	names := map[rest][]string{}
+	for _, t := range slices.SortedFunc(maps.Keys(packages), func(a, b tool) int { return strings.Compare(a.name, b.name) }) {
+		slices.Sort(packages[t])
+		r := rest{t.version, "`" + strings.Join(slices.Compact(packages[t]), "` `") + "`"}
+		names[r] = append(names[r], t.name)
 	}
 	var b strings.Builder
 	b.WriteString("| tested on | version | by the tests of |\n|---|---|---|\n")
-	for _, t := range slices.SortedFunc(maps.Keys(packages), func(a, b tool) int {
-		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.version, b.version))
+	for _, r := range slices.SortedFunc(maps.Keys(names), func(a, b rest) int {
+		return cmp.Or(slices.Compare(names[a], names[b]), strings.Compare(a.version, b.version))
 	}) {
-		pkgs := slices.Sorted(maps.Keys(packages[t]))
-		fmt.Fprintf(&b, "| %s | %s | `%s` |\n", t.name, t.version, strings.Join(pkgs, "` `"))
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(names[r], ", "), r.version, r.packages)
 	}
 	return b.String()
 }

@@ -22,10 +22,11 @@ func TestSupportTable(t *testing.T) {
 	got := SupportTable("vault\tv1.21.1\tsecrets/vault\n" +
 		"git\tDebian 12\tgitops\n" +
 		"vault\tv1.21.1\tsecrets\n" +
+		"patch\tDebian 12\tgitops\n" +
 		"vault\tv1.21.1\tsecrets/vault\n" +
 		"git\tDebian 12\tinternal/testbed\n" +
 		"cut sh")
 	assert.Equal(t, "| tested on | version | by the tests of |\n|---|---|---|\n"+
-		"| git | Debian 12 | `gitops` |\n"+
+		"| git, patch | Debian 12 | `gitops` |\n"+
 		"| vault | v1.21.1 | `secrets` `secrets/vault` |\n", got)
 }

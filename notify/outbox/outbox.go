@@ -40,8 +40,8 @@ var (
 	ErrLocked = errors.New("outbox is in use by another process")
 	// ErrFull: Options.MaxQueued messages wait already. Nothing was taken.
 	ErrFull = errors.New("outbox is full")
-	// ErrCorrupt: the file is no outbox, or damaged. Move it away; what it held is lost to us.
-	ErrCorrupt = errors.New("outbox is corrupt")
+	// ErrCorrupt: the file is no outbox, damaged, or cut short. What it held is lost to us.
+	ErrCorrupt = errors.New("outbox is corrupt, move it away")
 )
 
 // Options of [Open]. The zero value is ready to use.
@@ -116,10 +116,36 @@ func (b *Outbox) openFile() (err error) {
 			err = b.fail("open", ErrCorrupt, fmt.Errorf("%v", p))
 		}
 	}()
-	if b.db, err = bbolt.Open(b.path, 0o600, &bbolt.Options{Timeout: b.o.LockWait}); err != nil {
+	info, statErr := os.Stat(b.path)
+	fresh := statErr != nil || info.Size() == 0
+	if !fresh {
+		if err := b.checkLength(); err != nil {
+			return err
+		}
+	}
+	if b.db, err = bbolt.Open(b.path, 0o600, &bbolt.Options{Timeout: b.o.LockWait}); err == nil {
+		return nil
+	}
+	if failed, ok := errors.AsType[*fs.PathError](err); ok && fresh && failed.Op == "write" {
+		_ = os.Remove(b.path) // what a full disk had room for; nobody could open that
+	}
+	return b.fail("open", openKind(err), err)
+}
+
+// checkLength refuses a file that is cut short. The store maps it into memory, and what is beyond its end ends the
+// program when it is read, which opening for writing does before anybody can ask.
+func (b *Outbox) checkLength() error {
+	db, err := bbolt.Open(b.path, 0, &bbolt.Options{Timeout: b.o.LockWait, ReadOnly: true})
+	if err != nil {
 		return b.fail("open", openKind(err), err)
 	}
-	return nil
+	defer db.Close()
+	return db.View(func(tx *bbolt.Tx) error {
+		if info, err := os.Stat(b.path); err != nil || info.Size() < tx.Size() {
+			return b.fail("open", ErrCorrupt, errors.New("it is cut short"))
+		}
+		return nil
+	})
 }
 
 func openKind(err error) error {

@@ -348,6 +348,24 @@ func TestOutbox_faults(t *testing.T) {
 		_, err = outbox.Open(dir, f, nil)
 		assert.ErrorIs(t, err, outbox.ErrCorrupt)
 	}))
+	ran(t.Run("cut short", func(t *testing.T) {
+		dir := t.TempDir()
+		f, err := notify.New([]notify.Target{{Name: "a", Notifier: down{}}}, nil)
+		require.NoError(t, err)
+		path := filepath.Join(dir, "outbox.db")
+		b := open(t, dir, nil, notify.Target{Name: "a", Notifier: down{}})
+		require.NoError(t, b.Close())
+		raw, err := os.ReadFile(path)
+		require.NoError(t, err)
+		page := os.Getpagesize()
+		for _, size := range []int{1, page, 2 * page, 3 * page, 4 * page, 5*page + 1} {
+			require.NoError(t, os.WriteFile(path, raw[:size], 0o600))
+			_, err = outbox.Open(dir, f, &outbox.Options{LockWait: time.Second})
+			assert.ErrorIs(t, err, outbox.ErrCorrupt, size)
+		}
+		require.NoError(t, os.WriteFile(path, raw, 0o600))
+		open(t, dir, nil, notify.Target{Name: "a", Notifier: down{}}) // nothing is left locked
+	}))
 	ran(t.Run("locked", func(t *testing.T) {
 		dir := t.TempDir()
 		open(t, dir, nil, notify.Target{Name: "a", Notifier: down{}})

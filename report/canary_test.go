@@ -45,6 +45,11 @@ func TestCanary(t *testing.T) {
 		"results":[{"ruleId":"r","message":{"text":"see https://` + plain + `@example.org/r"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"https://` + plain + `@example.org/r/a.go"}}}]}]}`
 	codeql := `{"tool":{"driver":{"name":"CodeQL","rules":[{"id":"hard-coded","properties":{"tags":["external/cwe/cwe-798"]}}]}},
 		"results":[{"ruleId":"hard-coded","message":{"text":"a password"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.js"},"region":{"startLine":3},"contextRegion":{"startLine":2,"snippet":{"text":"/**** creds ****/\npassword = \"` + plain + `\""}}}}]}]}`
+	gosec := `{"tool":{"driver":{"name":"gosec","rules":[{"id":"G101","properties":{"tags":["security","HIGH"]},"relationships":[{"target":{"id":"798","toolComponent":{"name":"CWE"}}}]}]}},
+		"results":[{"ruleId":"G101","message":{"text":"a password"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.go"},"region":{"startLine":3,"snippet":{"text":"password = \"` + plain + `\""}}}}]}]}`
+	checkov := strings.ReplaceAll(gosec, "G101", "CKV_SECRET_6")
+	checkov = strings.Replace(checkov, `,"rules":[{"id"`, `,"x":[{"id"`, 1)
+	cut := `{"tool":{"driver":{"name":"gitleaks"}},"results":[{"ruleId":"key","message":{"text":"a key"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"a.env"},"region":{"startLine":3,"snippet":{"text":"` + plain[:12] + `..."}}}}]}]}`
 	dots := strings.Replace(semgrep, `"password = \"`+plain+`\""`, `"def f(pw=\"`+plain+`\"): ..."`, 1)
 	part := `{"tool":{"driver":{"name":"gitleaks"}},"results":[{"ruleId":"key","message":{"text":"found hunter2x1-` + plain + `"},"locations":[
 		{"physicalLocation":{"artifactLocation":{"uri":"a.env"},"region":{"startLine":3,"snippet":{"text":"hunter2x1"}}}},
@@ -61,6 +66,9 @@ func TestCanary(t *testing.T) {
 		"whole line":         {log(semgrep), []string{plain}},
 		"only a context":     {log(codeql), []string{plain}},
 		"dots at the end":    {log(dots), []string{plain}},
+		"taxon of the rule":  {log(gosec), []string{plain}},
+		"name of the rule":   {log(checkov), []string{plain}},
+		"redacted in part":   {log(cut), []string{plain[:12]}},
 		"one in the other":   {log(part), []string{plain}},
 		"token in addresses": {log(token), []string{plain}},
 		"escaped slashes":    {strings.ReplaceAll(log(token), "://", `:\/\/`), []string{plain}},

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
+	"github.com/waybill-dev/waybill/report/internal/secretrule"
 )
 
 // Caps on what an index keeps in memory for each, far above what tools write: a few bytes in a file must not
@@ -621,6 +622,7 @@ func newRule(v []byte, budget *int) ruleInfo {
 		}
 	}
 	r.CWE = cleanList(r.CWE, ParseCWE)
+	r.secret = r.secret || secretrule.Holds("", r.CWE) || secretrule.Named(r.ID) || secretrule.Named(r.Name) || secretrule.Named(r.Title)
 	if r.Severity == SeverityUnknown {
 		r.Severity = r.word
 	}
@@ -650,9 +652,6 @@ func (r *ruleInfo) properties(v []byte) {
 			}
 			r.CWE = append(r.CWE, rawjson.Strings(value)...)
 		}
-	}
-	for _, cwe := range r.CWE {
-		r.secret = r.secret || isSecretCWE(cwe)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waybill-dev/waybill/report/internal/rawjson"
+	"github.com/waybill-dev/waybill/report/internal/secretrule"
 )
 
 // Names in property bags under which this package keeps what SARIF has no member for.
@@ -329,7 +330,6 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) (own [
 	if !slices.Contains(kinds, kind) {
 		kind = KindFail // a word that means nothing makes nothing harmless
 	}
-	secret := rule != nil && rule.secret || run.secretTool()
 	level := f.Level
 	said := level != LevelUnset || rule != nil && rule.Level != LevelUnset
 	if level == LevelUnset {
@@ -375,6 +375,10 @@ func (run *sarifRun) grade(f *Finding, rule *ruleInfo, properties []byte) (own [
 		case propFinding:
 			own = value
 		}
+	}
+	secret := rule != nil && rule.secret || run.secretTool()
+	if !secret && (rule == nil || len(f.CWE) > len(rule.CWE)) { // else the rule said all there is
+		secret = secretrule.Named(f.Rule) || secretrule.Holds("", f.CWE)
 	}
 	trivy, trivySays := run.trivySeverity(f.Message)
 	switch {
@@ -538,10 +542,4 @@ func isSecretTag(tag string) bool {
 		return true
 	}
 	return false
-}
-
-// isSecretCWE names the weaknesses that are secrets in clear: hard-coded password, key, credentials.
-func isSecretCWE(cwe string) bool {
-	cwe, _ = ParseCWE(cwe)
-	return cwe == "CWE-259" || cwe == "CWE-321" || cwe == "CWE-798"
 }

@@ -130,9 +130,10 @@ type hider struct {
 	all  bool // too many secrets to look for each: every text is masked that is no name of a rule or place
 }
 
-// snippet masks a quoted text; one in which nothing was found to mask is masked as a whole.
+// snippet masks a quoted text; one in which nothing was found to mask is masked as a whole, as is the beginning
+// of a secret that its tool cut short.
 func (h hider) snippet(s string) string {
-	if m := h.mask.apply(s); m != s || s == "" || masked(s) {
+	if m := h.mask.apply(s); m != s || s == "" || masked(s) && !strings.HasSuffix(s, "...") {
 		return m
 	}
 	return Mask

@@ -15,6 +15,7 @@ import (
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format/internal/input"
+	"github.com/waybill-dev/waybill/report/internal/secretrule"
 )
 
 type document struct {
@@ -123,7 +124,7 @@ func Read(ctx context.Context, r io.Reader, o *report.Options) (*report.Report, 
 	}
 	for v := range input.Each(b, run, "vulnerability", d.Vulnerabilities) {
 		f := finding(b, run, v)
-		if kind := input.First(v.Category, s.Type); kind == "secret_detection" || input.HoldsSecret("", f.CWE) {
+		if kind := input.First(v.Category, s.Type); kind == "secret_detection" || secretrule.Holds("", f.CWE) {
 			b.AddSecret(f, v.Extract, "")
 			continue
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format/internal/input"
+	"github.com/waybill-dev/waybill/report/internal/secretrule"
 )
 
 type document struct {
@@ -105,7 +106,7 @@ func finding(b *input.Builder, run int, i issue) report.Finding {
 	if n, err := strconv.Atoi(to); several && err == nil && n >= line {
 		f.Location.EndLine = n
 	}
-	if i.RuleID == "G101" || input.HoldsSecret("", f.CWE) {
+	if i.RuleID == "G101" || secretrule.Holds("", f.CWE) {
 		f.Category = report.CategorySecret
 	} else {
 		f.Location.Snippet = snippet(i.Code, f.Location.StartLine, f.Location.EndLine)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format/internal/input"
+	"github.com/waybill-dev/waybill/report/internal/secretrule"
 )
 
 type document struct {
@@ -137,7 +138,7 @@ func finding(b *input.Builder, run int, res result) report.Finding {
 	case dep != nil:
 		found := dep.Match.Found
 		f.Package = &report.Package{Name: found.Package, Installed: found.Version, PURL: purl(found.Ecosystem, found.Package, found.Version)}
-	case input.HoldsSecret(res.CheckID, x.Metadata.CWE):
+	case secretrule.Holds(res.CheckID, x.Metadata.CWE):
 		f.Category = report.CategorySecret
 		// A message may quote what the variables of the rule matched.
 		for _, v := range x.Metavars {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/waybill-dev/waybill/report"
 	"github.com/waybill-dev/waybill/report/format/internal/input"
+	"github.com/waybill-dev/waybill/report/internal/secretrule"
 )
 
 const (
@@ -321,7 +322,7 @@ func (rd *reader) misconfiguration(m misconfiguration, p place) report.Finding {
 	cause := m.CauseMetadata
 	f.Location.StartLine, f.Location.EndLine = cause.StartLine.Int(), cause.EndLine.Int()
 	f.Location.Logical = input.First(f.Location.Logical, cause.Resource)
-	if input.HoldsSecret(m.Title+" "+m.Message, nil) {
+	if secretrule.Holds(m.Title+" "+m.Message, nil) {
 		return f // the lines may hold it
 	}
 	var snippet []string

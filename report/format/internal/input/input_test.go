@@ -139,10 +139,3 @@ func TestBestCVSS(t *testing.T) {
 	best := input.BestCVSS([]input.CVSS{{Vector: "AV:N", Score: 10}, {Vector: "CVSS:3.1/AV:N", Score: 5}, {Version: "3.1", Score: 7.5}, {Version: "4.0", Score: 11}})
 	assert.Equal(t, 7.5, best.Score)
 }
-
-func TestHoldsSecret(t *testing.T) {
-	assert.True(t, input.HoldsSecret("", []string{"CWE-0798: Use of Hard-coded Credentials"}))
-	assert.True(t, input.HoldsSecret("", []string{"798"}))
-	assert.True(t, input.HoldsSecret("generic.secrets.x", nil))
-	assert.False(t, input.HoldsSecret("go.lang.command", []string{"CWE-78"}))
-}

@@ -291,14 +291,20 @@ func (run *sarifRun) artifactPath(v []byte, n *normalizer) string {
 	return run.resolve(uri, base, n)
 }
 
-// readSuppressions returns the suppression in force: the first that is accepted and has not ended.
+// readSuppressions returns the suppression in force: the first that is accepted and has not ended. One that is
+// rejected or under review undoes the others.
 func readSuppressions(v []byte, now time.Time) *Suppression {
+	var first *Suppression
 	for e := range rawjson.Elements(v) {
-		if s, accepted := readSuppression(e); accepted && !s.over(now) {
-			return &s
+		s, accepted := readSuppression(e)
+		if !accepted {
+			return nil
+		}
+		if first == nil && !s.over(now) {
+			first = &s
 		}
 	}
-	return nil
+	return first
 }
 
 // readSuppression reads one. It is accepted when its status says so or is not given; any other status means

@@ -628,3 +628,24 @@ func TestFromSARIF(t *testing.T) {
 	assert.Equal(t, "L1", *out.Runs[0].Results[0].RuleID)
 	assert.Equal(t, string(f.Identity), out.Runs[0].Results[0].PartialFingerprints["waybillIdentity/v1"])
 }
+
+// Whoever rejected a suppression, or still reviews one, has not accepted the finding.
+func TestReadSARIF_rejectedSuppression(t *testing.T) {
+	const result = `{"tool": {"driver": {"name": "x"}}, "results": [{"ruleId": "R", "message": {"text": "m"}, "suppressions": %s}]}`
+	for list, suppressed := range map[string]bool{
+		`[{"kind": "inSource"}, {"kind": "external", "status": "accepted"}]`:    true,
+		`[{"kind": "inSource"}, {"kind": "external", "status": "rejected"}]`:    false,
+		`[{"kind": "external", "status": "underReview"}, {"kind": "inSource"}]`: false,
+	} {
+		r := read(t, log(fmt.Sprintf(result, list)), nil)
+		assert.Equal(t, suppressed, r.Findings[0].Suppressed != nil, list)
+		assert.Equal(t, suppressed, read(t, write(t, r), nil).Findings[0].Suppressed != nil, list)
+
+		// What the caller accepts stays accepted in what is written.
+		accepted, err := report.ParseSuppressions([]byte(`{"version":1,"suppressions":[{"rule":"R","reason":"ours","expires":"2999-01-01"}]}`))
+		require.NoError(t, err)
+		s, _, err := report.Suppress(t.Context(), r, accepted, nil)
+		require.NoError(t, err)
+		assert.NotNil(t, read(t, write(t, s), nil).Findings[0].Suppressed, list)
+	}
+}

@@ -178,14 +178,16 @@ func appendFingerprints(b, have []byte, f *Finding) []byte {
 func appendSuppressions(b, have []byte, s *Suppression) []byte {
 	b = append(b, '[')
 	first := true
-	already := false
+	already, undone := false, false
 	for e := range rawjson.Elements(have) {
 		was, accepted := readSuppression(e)
 		already = already || accepted && s != nil && was == *s
+		undone = undone || !accepted
 	}
+	already = already && !undone
 	for e := range rawjson.Elements(have) {
-		if _, accepted := readSuppression(e); accepted && !already {
-			continue // no longer in force
+		if _, accepted := readSuppression(e); !already && (accepted || s != nil) {
+			continue // no longer in force, or it would undo s
 		}
 		if !first {
 			b = append(b, ',')

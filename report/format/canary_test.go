@@ -128,7 +128,9 @@ func TestCanary(t *testing.T) {
 						var out bytes.Buffer
 						require.NoError(t, write(t.Context(), t, &out, f), name)
 						assert.NotContains(t, out.String(), canary, "%s shows the secret", name)
-						assert.NotEmpty(t, out.String(), name)
+						if len(f.Head().Runs) > 0 { // not every writer writes tests
+							assert.NotEmpty(t, out.String(), name)
+						}
 					}
 				}
 				for n := range in {
@@ -146,7 +148,7 @@ func TestCanary(t *testing.T) {
 			})
 		}
 	}
-	for _, name := range []string{"gitleaks", "gitlab", "gosec", "sarif", "semgrep", "trivy", "trivyoperator"} {
+	for _, name := range []string{"gitleaks", "gitlab", "gosec", "junit", "sarif", "semgrep", "trivy", "trivyoperator"} {
 		assert.True(t, withSecret[name], "no sample of %s holds a secret", name)
 	}
 }

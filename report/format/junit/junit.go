@@ -2,7 +2,7 @@
 // their kin: a testsuites or a testsuite at the root, suites in suites, counts that are missing or wrong.
 //
 // Tests are counted anew; what the attributes of a suite claim is not believed, but a suite that claims
-// failures or errors it does not show has failed.
+// failures or errors it does not show has failed. What gitleaks writes about each secret is masked.
 //
 // # Errors
 //
@@ -143,6 +143,9 @@ func (rd *reader) suite(ctx context.Context, start xml.StartElement, parent stri
 				var c report.TestCase
 				if c, err = rd.testcase(t); err == nil {
 					c.File = input.First(c.File, file)
+					if c.Detail != "" && name == "gitleaks" {
+						c.Detail = report.Mask // the whole finding, with the secret and the message of the commit
+					}
 					rd.tests.Suites[at].Cases = append(rd.tests.Suites[at].Cases, c)
 				}
 			case "error", "failure": // of the suite itself

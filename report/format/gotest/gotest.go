@@ -137,7 +137,7 @@ func (rd *reader) event(e event) {
 		rd.build(e.ImportPath).write(e.Output)
 		return
 	case "build-fail":
-		rd.build(e.ImportPath)
+		rd.build(e.ImportPath).failed = true
 		return
 	case "attr", "pause", "cont", "artifacts":
 		return
@@ -177,7 +177,14 @@ func (rd *reader) packageEvent(s *suite, e event) {
 		s.failed = true
 		if e.FailedBuild != "" {
 			s.Message = "build failed"
-			if out := rd.builds[e.FailedBuild]; out != nil {
+			out := rd.builds[e.FailedBuild]
+			// With coverage, go may name the build of another package.
+			for _, own := range []string{e.Package, e.Package + " [" + e.Package + ".test]"} {
+				if b := rd.builds[own]; b != nil && b.failed {
+					out = b
+				}
+			}
+			if out != nil {
 				s.Message += ":\n" + out.text()
 			}
 		}
@@ -314,6 +321,7 @@ func assertion(detail string) string {
 type clip struct {
 	head, tail []byte
 	cut        bool
+	failed     bool // of a build
 }
 
 const clipBytes = 16 << 10 // of head, and of tail

@@ -244,10 +244,14 @@ func (f *flags) target(to string, getenv func(string) string) (notify.Target, er
 		n, err = teams.New(address, &teams.Options{AllowPrivate: f.allowPrivate})
 	case "webhook":
 		o := &webhook.Options{AllowPrivate: f.allowPrivate}
-		for key := range strings.SplitSeq(getenv(name+"_KEY"), ",") {
+		keys := getenv(name + "_KEY")
+		for key := range strings.SplitSeq(keys, ",") {
 			if key = strings.TrimSpace(key); key != "" {
 				o.Keys = append(o.Keys, func(context.Context) (string, error) { return key, nil })
 			}
+		}
+		if keys != "" && o.Keys == nil { // meant to be signed
+			return notify.Target{}, fmt.Errorf("%s: there is no key in %s_KEY", to, name)
 		}
 		n, err = webhook.New(address, o)
 	}
@@ -265,7 +269,21 @@ func (f *flags) mail(to string, getenv func(string) string) (notify.Target, erro
 	if _, has := u.User.Password(); u.User != nil && has {
 		return bad("a password in the TARGET can be seen by others; put it into SMTP_PASSWORD")
 	}
-	q := u.Query()
+	if strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
+		return bad("behind the host comes /?to=…&from=…")
+	}
+	q, err := url.ParseQuery(strings.ReplaceAll(u.RawQuery, "+", "%2B")) // a "+" belongs to an address here: a+b@c
+	if err != nil {
+		return bad("%w", err)
+	}
+	for name, values := range q {
+		if !slices.Contains([]string{"to", "from", "tls"}, name) {
+			return bad("there is no %s=; there are to=, from= and tls=", name)
+		}
+		if name != "to" && len(values) > 1 {
+			return bad("%s= is there twice", name)
+		}
+	}
 	o := &email.Options{ImplicitTLS: u.Scheme == "smtps", Username: u.User.Username()}
 	switch mode := q.Get("tls"); {
 	case mode == "none" && u.Scheme == "smtp":

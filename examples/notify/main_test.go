@@ -57,7 +57,7 @@ func TestNotify(t *testing.T) {
 	require.NoError(t, os.WriteFile(report, []byte("<p>no findings</p>"), 0o600))
 	chat, card, hook := notifytest.NewSlackServer(t, nil), notifytest.NewTeamsServer(t, nil), notifytest.NewWebhookServer(t, nil)
 	env := []string{"SMTP_PASSWORD=s3cr3t", "OPS_URL=" + chat.URL, "DEV_URL=" + card.URL, "AUDIT_URL=" + hook.URL, "AUDIT_KEY=the new key,the old key"}
-	mail := "smtp://ci@" + smtp.Addr + "/?to=a@example.test,b@example.test&from=ci@example.test"
+	mail := "smtp://ci@" + smtp.Addr + "/?to=a@example.test,b+ops@example.test&from=ci@example.test"
 	all := []string{"-to", mail, "-to", "slack:OPS", "-to", "teams:DEV", "-to", "webhook:AUDIT", "-ca", ca, "-allow-private"}
 	message := []string{
 		"-title", "checkout 1.4.2 deployed", "-summary", "All is well.", "-severity", "warning",
@@ -158,6 +158,11 @@ func TestNotify_usage(t *testing.T) {
 		{"no URL", []string{"-to", "slack:NOBODY", "-title", "x"}, 2, "NOBODY_URL is not set"},
 		{"password in the target", []string{"-to", "smtp://u:s3cr3t@h/?to=a@b&from=c@d", "-title", "x"}, 2, "SMTP_PASSWORD"},
 		{"no recipient", []string{"-to", "smtp://h/?from=c@d", "-title", "x"}, 2, "no recipient"},
+		{"unknown parameter", []string{"-to", "smtp://h/?to=a@b&cc=b@b&from=c@d", "-title", "x"}, 2, "no cc="},
+		{"tls twice", []string{"-to", "smtp://h/?to=a@b&from=c@d&tls=starttls&tls=none", "-title", "x"}, 2, "tls= is there twice"},
+		{"semicolon", []string{"-to", "smtp://h/?to=a@b;b@b&from=c@d", "-title", "x"}, 2, "semicolon"},
+		{"path", []string{"-to", "smtp://h/a@b?from=c@d", "-title", "x"}, 2, "/?to="},
+		{"no key", []string{"-to", "webhook:KEYLESS", "-title", "x"}, 2, "no key in KEYLESS_KEY"},
 		{"bad severity", []string{"-to", "slack:X", "-title", "x", "-severity", "bad"}, 2, "severity"},
 		{"line break in the title", []string{"-to", "slack:X", "-title", "x\r\nBcc: y"}, 2, "Title"},
 		{"bad link", []string{"-to", "slack:X", "-title", "x", "-link", "a=javascript:x"}, 2, "Links[0]"},
@@ -166,7 +171,7 @@ func TestNotify_usage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			code, _, stderr := run(nil, tt.args...)
+			code, _, stderr := run([]string{"KEYLESS_URL=https://hooks.test/s3cr3t", "KEYLESS_KEY=,"}, tt.args...)
 			assert.Equal(t, tt.code, code, stderr)
 			assert.Contains(t, stderr, tt.says)
 			assert.NotContains(t, stderr, "s3cr3t")

@@ -25,6 +25,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +107,8 @@ type Options struct {
 	Progress func(Event)
 }
 
-// Build builds an image into an OCI layout in dir. What is said of dir at [image.Build] goes here too.
+// Build builds an image into an OCI layout in dir. What is said of dir at [image.Build] goes here too, but one below the
+// context is taken, as .dockerignore may name it; if it does not, the image may hold pieces of itself.
 func Build(ctx context.Context, s Spec, dir string, o *Options) (*image.Layout, error) {
 	if o == nil {
 		o = &Options{}
@@ -123,8 +125,10 @@ func build(ctx context.Context, s Spec, dir string, o Options) (*image.Layout, e
 		return nil, fail(image.ErrInvalid, err)
 	}
 	s = s.withDefaults()
-	if _, err := os.Stat(s.File); err != nil {
-		return nil, fail(kindOfFile(err), err)
+	for _, path := range []string{s.Context, s.File} {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fail(kindOfFile(err), err)
+		}
 	}
 	if err := layoutdir.Check(dir); err != nil { // as [image.Import] will, after a build that may take long
 		return nil, fail(image.ErrInvalid, err)
@@ -175,6 +179,8 @@ func (s Spec) needsBuildx() bool {
 	return len(s.Platforms) > 1 || len(s.Contexts) > 0 || len(s.CacheFrom)+len(s.CacheTo) > 0
 }
 
+var platform = regexp.MustCompile(`^\w+/\w+(/[\w.]+)?$`)
+
 // check returns everything that is wrong.
 func (s Spec) check(o Options) (errs []error) {
 	bad := func(field, format string, args ...any) {
@@ -182,10 +188,13 @@ func (s Spec) check(o Options) (errs []error) {
 	}
 	if s.Context == "" {
 		bad("Spec.Context", "no directory")
-	} else if info, err := os.Stat(s.Context); err != nil {
-		bad("Spec.Context", "%w", err)
-	} else if !info.IsDir() {
+	} else if info, err := os.Stat(s.Context); err == nil && !info.IsDir() {
 		bad("Spec.Context", "%s is no directory", s.Context)
+	}
+	for _, p := range s.Platforms {
+		if !platform.MatchString(p) {
+			bad("Spec.Platforms", "%q is not of the form os/arch[/variant]", p)
+		}
 	}
 	for field, m := range map[string][]string{
 		"BuildArgs": slices.Collect(maps.Keys(s.BuildArgs)), "Labels": slices.Collect(maps.Keys(s.Labels)),

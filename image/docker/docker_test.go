@@ -70,7 +70,7 @@ func TestBuild_missing(t *testing.T) {
 	_, err := docker.Build(t.Context(), docker.Spec{Context: dir, File: "nowhere"}, t.TempDir(), nil)
 	require.ErrorIs(t, err, image.ErrNotFound)
 	_, err = docker.Build(t.Context(), docker.Spec{Context: filepath.Join(dir, "nowhere")}, t.TempDir(), nil)
-	require.ErrorIs(t, err, image.ErrInvalid)
+	require.ErrorIs(t, err, image.ErrNotFound)
 }
 
 func TestBuild_noBuilder(t *testing.T) {
@@ -116,6 +116,45 @@ func TestBuild_directoryOfTheLayout(t *testing.T) {
 	}
 }
 
+// An engine without BuildKit that builds for its own platform and not for the one asked for has not done what was asked.
+func TestBuild_otherPlatform(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "saved")
+	engine := standIn(t, fmt.Sprintf(`case $1 in
+build) echo sha256:1 >"$3";;
+inspect) echo linux/amd64;;
+save) touch %s; exit 1;;
+esac
+`, saved))
+	for asked, refused := range map[string]bool{"linux/amd64": false, "linux/amd64/v2": false, "linux/arm64": true, "windows/amd64": true} {
+		_ = os.Remove(saved)
+		dir := filepath.Join(t.TempDir(), "out")
+		_, err := docker.Build(t.Context(), docker.Spec{Context: contextDir(t), Platforms: []string{asked}}, dir,
+			&docker.Options{Builder: docker.Docker, DockerCommand: engine})
+		require.ErrorIs(t, err, image.ErrBuild, asked)
+		if !refused {
+			assert.FileExists(t, saved, asked)
+			continue
+		}
+		assert.ErrorContains(t, err, "built for linux/amd64, not for "+asked)
+		assert.NoFileExists(t, saved, asked)
+	}
+	for _, asked := range []string{"", "arm64", "linux/", "linux/arm/v7/x", "linux/arm64 "} {
+		_, err := docker.Build(t.Context(), docker.Spec{Context: contextDir(t), Platforms: []string{asked}}, t.TempDir(), &docker.Options{DockerCommand: engine})
+		require.ErrorIs(t, err, image.ErrInvalid, asked)
+	}
+}
+
+// A build that is given up says so, and not that its archive was.
+func TestBuild_cancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	script := "echo started >&2; exec sleep 60\n"
+	_, err := docker.Build(ctx, docker.Spec{Context: contextDir(t)}, filepath.Join(t.TempDir(), "out"),
+		&docker.Options{Address: "unix:///s", BuildxCommand: standIn(t, script), Progress: func(docker.Event) { cancel() }})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, "docker build")
+	assert.NotContains(t, err.Error(), "import")
+}
+
 // When what comes is no image, nobody waits for the rest.
 func TestBuild_refusedArchive(t *testing.T) {
 	start := time.Now()
@@ -143,6 +182,8 @@ func TestBuild_classifies(t *testing.T) {
 		{"ERROR: failed to build: failed to solve: target stage \"nostage\" could not be found", image.ErrNotFound},
 		{"ERROR: failed to build: context deadline exceeded", image.ErrUnavailable},
 		{"Cannot connect to the Docker daemon at unix:///nowhere. Is the docker daemon running?", image.ErrUnavailable},
+		{"ERROR: failed to connect to the docker API at unix:///nowhere; check if the path is correct and if the daemon is running: dial unix /nowhere: connect: no such file or directory", image.ErrUnavailable},
+		{"permission denied while trying to connect to the Docker daemon socket at unix:///s", image.ErrDenied},
 		{`ERROR: no builder "nobuilder" found`, image.ErrUnavailable},
 		{"pull access denied for x, repository does not exist or may require 'docker login'", image.ErrDenied},
 	}

@@ -216,12 +216,32 @@ func (r *run) docker(ctx context.Context) (*image.Layout, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.checkPlatform(ctx, strings.TrimSpace(string(id))); err != nil {
+		return nil, err
+	}
 	save := []string{r.dockerCommand(), "save", strings.TrimSpace(string(id))}
 	return r.stream(ctx, save, nil, &image.ImportOptions{Annotations: r.Annotations, Created: r.Created})
 }
 
+// checkPlatform holds an image against the platform that was asked for. An engine without BuildKit takes its own for
+// FROM scratch, and the base that it has, whatever --platform says.
+func (r *run) checkPlatform(ctx context.Context, id string) error {
+	if len(r.Platforms) == 0 {
+		return nil
+	}
+	out, err := r.output(ctx, []string{r.dockerCommand(), "inspect", "--type", "image", "--format", "{{.Os}}/{{.Architecture}}", id}, nil)
+	if err != nil {
+		return err
+	}
+	if built := strings.TrimSpace(out); !strings.HasPrefix(r.Platforms[0]+"/", built+"/") {
+		return fail(image.ErrBuild, fmt.Errorf("the engine built for %s, not for %s; another platform needs BuildKit", built, r.Platforms[0]))
+	}
+	return nil
+}
+
 // stream runs a command whose standard output is an image archive.
 func (r *run) stream(ctx context.Context, args, env []string, o *image.ImportOptions) (*image.Layout, error) {
+	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := &events{redact: r.redact, report: r.Progress}
@@ -246,6 +266,8 @@ func (r *run) stream(ctx context.Context, args, env []string, o *image.ImportOpt
 	cmdErr := <-done
 	events.flush()
 	switch {
+	case err != nil && caller.Err() != nil:
+		return nil, fmt.Errorf("%s: %w", filepath.Base(args[0]), caller.Err())
 	case cmdErr != nil && (err == nil || errors.Is(err, cmdErr) || errors.Is(err, io.ErrUnexpectedEOF)):
 		return nil, r.classify(ctx, args, cmdErr, events)
 	case err != nil:
@@ -318,9 +340,9 @@ var verdicts = []struct {
 	says []string
 }{
 	{image.ErrBuild, []string{"did not complete successfully", "returned a non-zero code", "parse error", "failed to compute cache key", "COPY failed", "ADD failed"}},
-	{image.ErrDenied, []string{"401 Unauthorized", "403 Forbidden", "no basic auth credentials", "pull access denied", "insufficient_scope"}},
+	{image.ErrDenied, []string{"401 Unauthorized", "403 Forbidden", "no basic auth credentials", "pull access denied", "insufficient_scope", "permission denied while trying to connect"}},
 	{image.ErrUnavailable, []string{
-		"Cannot connect to the Docker daemon", "context deadline exceeded", "failed to list workers", "no builder", "error reading from server",
+		"Cannot connect to the Docker daemon", "failed to connect to the docker API", "context deadline exceeded", "failed to list workers", "no builder", "error reading from server",
 		"connection refused", "connection error", "error during connect", "failed to receive status", "closing transport", "unknown command: docker buildx",
 	}},
 	{image.ErrNotFound, []string{

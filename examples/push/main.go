@@ -126,7 +126,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 		}
 		return nil, fmt.Errorf("%w: %w; -h lists the flags", errUsage, err)
 	}
-	if fs.NArg() < 1 || fs.NArg() > 2 {
+	if fs.NArg() < 1 || fs.NArg() > 2 || fs.NArg() == 2 && fs.Arg(1) == "" { // an unset variable must not pass for "build only"
 		return nil, fmt.Errorf("%w: want SOURCE and at most one REF, got %q", errUsage, fs.Args())
 	}
 	j.kind, j.source = sourceOf(fs.Arg(0))

@@ -152,6 +152,7 @@ func TestPush_exitCodes(t *testing.T) {
 		{"flag without use", []string{"-user", "u", "layout:."}, 2},
 		{"entrypoint is no JSON", []string{"-entrypoint", "/app", "dir:."}, 2},
 		{"bad reference", []string{t.TempDir(), "UPPER CASE"}, 2},
+		{"unset reference", []string{t.TempDir(), ""}, 2},
 		{"bad port", []string{"-port", "http", t.TempDir()}, 2},
 		{"no such directory", []string{"dir:nowhere"}, 3},
 		{"no layout", []string{"layout:" + t.TempDir()}, 3},

@@ -211,6 +211,28 @@ func TestClient_references(t *testing.T) {
 	}
 }
 
+// Whoever writes a login into a reference does not find it in the log of the build.
+func TestClient_loginInReference(t *testing.T) {
+	l := build(t, image.Files{"a": nil})
+	c := client(t, nil)
+	for _, ref := range []string{
+		"u:hunter2@host/app:1", "https://u:hunter2@host/app:1", "u:hunter2@host:5000", "https://u:hunter2@host", "u:hunter2@host/app@sha256:" + strings.Repeat("0", 64),
+	} {
+		_, err := c.Push(t.Context(), l, []string{ref}, nil)
+		_, err2 := c.Copy(t.Context(), "host/app:1", ref, nil)
+		_, err3 := image.Build(t.Context(), image.Spec{Base: ref}, out(t), nil)
+		for _, err := range []error{err, err2, err3} {
+			require.ErrorIs(t, err, image.ErrInvalid, ref)
+			require.ErrorContains(t, err, "Keychain")
+			assert.NotContains(t, err.Error(), "hunter2")
+		}
+	}
+	for _, ref := range []string{"host/app@latest", "app@sha256:short", "host/app:1@sha256:short"} {
+		_, err := c.Resolve(t.Context(), ref)
+		assert.ErrorContains(t, err, ref, "what is no login is repeated")
+	}
+}
+
 func TestNew_invalid(t *testing.T) {
 	_, err := image.New(&image.Options{Jobs: -1, Attempts: -1, TokenHosts: []string{"https://x"}})
 	require.ErrorIs(t, err, image.ErrInvalid)

@@ -278,6 +278,7 @@ func TestBuild_refuses(t *testing.T) {
 		{"does not compile", image.Spec{Layers: []image.Source{image.GoProgram{Package: ".", Dir: broken}}}, image.ErrBuild, "undefined"},
 		{"flag as package", image.Spec{Layers: []image.Source{image.GoProgram{Package: "-toolexec=x"}}}, image.ErrInvalid, "not one package"},
 		{"unsupported platform", image.Spec{Layers: []image.Source{image.GoProgram{Package: ".", Dir: program(t)}}, Platforms: []string{"plan10/amd64"}}, image.ErrBuild, "plan10"},
+		{"user with too much", image.Spec{User: "1:2:3"}, image.ErrInvalid, "Spec.User"},
 		{"user with a space", image.Spec{User: "65532 65532"}, image.ErrInvalid, "Spec.User"},
 		{"everything", image.Spec{
 			Base: "UPPER", BaseLayout: &image.Layout{}, Platforms: []string{"linux"}, Layers: []image.Source{nil}, WorkDir: "rel",
@@ -319,6 +320,25 @@ func TestBuild_directoryOfTheLayout(t *testing.T) {
 	assert.Equal(t, 3, strings.Count(tree(t, dir), "sha256/")-1)
 }
 
+// An image that holds pieces of its own layout would be another one at every build.
+func TestBuild_layoutInsideOfItsSource(t *testing.T) {
+	src, elsewhere := t.TempDir(), t.TempDir()
+	writeTree(t, src, map[string]string{"sub/a": "1"})
+	require.NoError(t, os.Symlink(filepath.Join(src, "sub"), filepath.Join(elsewhere, "link")))
+	layers := []image.Source{image.At("/srv", image.Dir(src))}
+	for _, dir := range []string{src, filepath.Join(src, "out"), filepath.Join(src, "not", "yet"), filepath.Join(elsewhere, "link", "out")} {
+		_, err := image.Build(t.Context(), image.Spec{Layers: layers}, dir, nil)
+		require.ErrorIs(t, err, image.ErrInvalid, dir)
+		assert.ErrorContains(t, err, "put that elsewhere")
+		_, err = image.Build(t.Context(), image.Spec{Layers: layers}, out(t), &image.BuildOptions{CacheDir: dir})
+		require.ErrorIs(t, err, image.ErrInvalid, dir)
+	}
+	assert.Equal(t, "sub/ sub/a", tree(t, src))
+
+	_, err := image.Build(t.Context(), image.Spec{Layers: layers}, filepath.Join(elsewhere, "out"), nil)
+	require.NoError(t, err)
+}
+
 func TestClient_Push_emptyPath(t *testing.T) {
 	reg := imagetest.NewServer(t, nil)
 	l := build(t, image.Files{"a": nil})
@@ -335,10 +355,11 @@ func TestImport_dockerSave(t *testing.T) {
 	diffID := digestOf(plain)
 	config := fmt.Sprintf(`{"architecture":"amd64","os":"linux","docker_version":"20","container":"abc","config":{"Image":"sha256:x","Cmd":["/a"]},"rootfs":{"type":"layers","diff_ids":[%q,%q]},"history":[{"created":"2026-01-01T00:00:00Z"}]}`, diffID, diffID)
 	manifest := `[{"Config":"c.json","RepoTags":null,"Layers":["1/layer.tar","2/layer.tar"]}]`
+	layer := "1/layer.tar"
 	save := func(config, manifest string) []byte {
 		var buf bytes.Buffer
 		tw := tar.NewWriter(&buf)
-		for _, f := range []struct{ name, content string }{{"1/layer.tar", string(plain)}, {"c.json", config}, {"manifest.json", manifest}} {
+		for _, f := range []struct{ name, content string }{{layer, string(plain)}, {"c.json", config}, {"manifest.json", manifest}} {
 			require.NoError(t, tw.WriteHeader(&tar.Header{Name: f.name, Size: int64(len(f.content)), Mode: 0o644}))
 			_, err := tw.Write([]byte(f.content))
 			require.NoError(t, err)
@@ -364,6 +385,7 @@ func TestImport_dockerSave(t *testing.T) {
 		archive []byte
 		want    error
 	}{
+		"cut short":        {save(config, manifest)[:600], image.ErrInvalid},
 		"no archive":       {[]byte("nonsense"), image.ErrInvalid},
 		"empty":            {archive(t), image.ErrInvalid},
 		"no configuration": {save("", manifest), image.ErrInvalid},
@@ -376,6 +398,10 @@ func TestImport_dockerSave(t *testing.T) {
 			require.ErrorIs(t, err, tt.want)
 		})
 	}
+
+	layer = "abc.tar" // as skopeo has them
+	_, err = image.Import(t.Context(), bytes.NewReader(save(config, `[{"Config":"c.json","Layers":["abc.tar","abc.tar"]}]`)), out(t), nil)
+	require.NoError(t, err)
 }
 
 // An archive of docker save since version 25 is a layout; what the options ask for is put into its image.

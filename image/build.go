@@ -22,7 +22,8 @@ type BuildOptions struct {
 
 // Build makes an image as an OCI layout in dir and returns it. No daemon is involved and nothing is written
 // outside dir and the cache. dir is made when it is missing; a layout that is there already is replaced once
-// the build has succeeded; any other directory that is not empty is refused with [ErrInvalid].
+// the build has succeeded; any other directory that is not empty is refused with [ErrInvalid], and so is one,
+// or a cache, inside of a [Dir] of the Spec, as the image would hold pieces of itself.
 //
 // The errors are [ErrInvalid] for a Spec that cannot be built, with everything that is wrong with it;
 // [ErrNotFound] for a missing file, base or platform of the base; [ErrBuild] when a program does not
@@ -38,6 +39,9 @@ func build(ctx context.Context, s Spec, dir string, o *BuildOptions) (*Layout, e
 	}
 	p, err := s.check()
 	if err != nil {
+		return nil, err
+	}
+	if err := p.checkApart(dir, o.CacheDir); err != nil {
 		return nil, err
 	}
 	b := &builder{plan: p, layers: map[int]layer{}}

@@ -89,6 +89,9 @@ func wrap(op, ref string, err error) error {
 	if _, done := errors.AsType[*Error](err); done {
 		return err
 	}
+	if errors.Is(err, errLogin) {
+		ref = ""
+	}
 	e := &Error{Op: op, Ref: ref, Err: err}
 	if k, ok := errors.AsType[*kindError](err); ok {
 		e.Kind = k.kind

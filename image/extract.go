@@ -373,7 +373,11 @@ func (x *extraction) write(name string, h *tar.Header, content io.Reader) error 
 		if target == name {
 			return nil
 		}
-		return x.replace(name, func() error { return x.root.Link(target, name) })
+		err = x.replace(name, func() error { return x.root.Link(target, name) })
+		if errors.Is(err, fs.ErrNotExist) {
+			return fail(ErrInvalid, "the link to %q leads to nothing: %w", h.Linkname, err)
+		}
+		return err
 	}
 	return fail(ErrUnsafe, "an entry of type %q is no file, directory or link", h.Typeflag)
 }

@@ -147,6 +147,7 @@ func TestLayout_Extract_refuses(t *testing.T) {
 		{"link climbs", []tar.Header{link("a", "../../out")}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"hard link climbs", []tar.Header{{Name: "a", Linkname: "../out", Typeflag: tar.TypeLink}}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"hard link to the outside", []tar.Header{{Name: "a", Linkname: "/etc/passwd", Typeflag: tar.TypeLink}}, image.ExtractOptions{}, image.ErrUnsafe},
+		{"hard link to nothing", []tar.Header{{Name: "a", Linkname: "b", Typeflag: tar.TypeLink}}, image.ExtractOptions{}, image.ErrInvalid},
 		{"device", []tar.Header{{Name: "null", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 3}}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"pipe", []tar.Header{{Name: "p", Typeflag: tar.TypeFifo}}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"case", []tar.Header{file("a/B"), file("a/b")}, image.ExtractOptions{}, image.ErrUnsafe},

@@ -29,7 +29,7 @@ type ImportOptions struct {
 
 // Import reads an image archive into an OCI layout in dir: a tar of an OCI layout, as BuildKit writes it and
 // docker save since version 25, byte for byte unless o asks for changes; or what older versions of docker save
-// write, whose layers are compressed on the way. What is said of dir at [Build] goes here too.
+// and skopeo write, whose layers are compressed on the way. What is said of dir at [Build] goes here too.
 //
 // It fails with [ErrInvalid] for what is no such archive, with [ErrDigest] when a blob is not what its name
 // says, and with [ErrTooLarge] past 100,000 entries.
@@ -87,6 +87,9 @@ func (im *importing) read(ctx context.Context, tr *tar.Reader) error {
 			return fail(ErrTooLarge, "archive has more entries than the cap of %d", maxEntries)
 		}
 		if err := im.entry(ctx, path.Clean(h.Name), h, tr); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				return fail(ErrInvalid, "archive: %.200s is cut short: %w", h.Name, err)
+			}
 			return fmt.Errorf("%.200s: %w", h.Name, err)
 		}
 	}
@@ -94,7 +97,7 @@ func (im *importing) read(ctx context.Context, tr *tar.Reader) error {
 
 func (im *importing) entry(ctx context.Context, name string, h *tar.Header, r io.Reader) error {
 	switch {
-	case h.Typeflag == tar.TypeSymlink && path.Base(name) == "layer.tar":
+	case h.Typeflag == tar.TypeSymlink && path.Ext(name) == ".tar":
 		im.links[name] = path.Join(path.Dir(name), h.Linkname)
 	case isSparse(h):
 		return fail(ErrInvalid, "a file with holes")
@@ -111,7 +114,7 @@ func (im *importing) entry(ctx context.Context, name string, h *tar.Header, r io
 		if d.Digest != want {
 			return fail(ErrDigest, "its digest is %s", d.Digest)
 		}
-	case path.Base(name) == "layer.tar":
+	case path.Ext(name) == ".tar":
 		l, err := compressLayer(im.out, func(w io.Writer) error {
 			_, err := io.Copy(w, &cancelReader{ctx, r})
 			return err
@@ -161,7 +164,11 @@ func (im *importing) root(ctx context.Context) (v1.Descriptor, error) {
 // fromDocker makes an OCI image of the parts of docker save.
 func (im *importing) fromDocker(configName string, layerNames []string) (v1.Descriptor, error) {
 	config := &v1.ConfigFile{}
-	if err := json.Unmarshal(im.small[configName], config); err != nil {
+	raw, ok := im.small[configName]
+	if !ok {
+		return v1.Descriptor{}, fail(ErrInvalid, "configuration %s is missing, or is no .json file", configName)
+	}
+	if err := json.Unmarshal(raw, config); err != nil {
 		return v1.Descriptor{}, fail(ErrInvalid, "configuration %s: %w", configName, err)
 	}
 	manifest := v1.Manifest{
@@ -177,7 +184,7 @@ func (im *importing) fromDocker(configName string, layerNames []string) (v1.Desc
 		}
 		l, ok := im.layers[name]
 		if !ok {
-			return v1.Descriptor{}, fail(ErrInvalid, "layer %s is missing", name)
+			return v1.Descriptor{}, fail(ErrInvalid, "layer %s is missing, or is no .tar file", name)
 		}
 		if l.DiffID != config.RootFS.DiffIDs[i] {
 			return v1.Descriptor{}, fail(ErrDigest, "layer %s is %s, the configuration says %s", name, l.DiffID, config.RootFS.DiffIDs[i])

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"net/url"
 	"regexp"
 	"strings"
@@ -23,10 +24,13 @@ var repoPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-
 // parseReference parses "host[:port]/repo[:tag][@digest]" by the rules of the distribution reference
 // grammar. A name without a host is Docker Hub's, one without tag and digest means tag "latest".
 func parseReference(s string) (reference, error) {
-	base, digest, pinned := strings.Cut(s, "@")
 	if len(s) > 1024 {
 		return reference{}, fail(ErrInvalid, "reference of %d characters, at most 1024 are allowed", len(s))
 	}
+	if hasLogin(s) {
+		return reference{}, fail(ErrInvalid, "%w", errLogin)
+	}
+	base, digest, pinned := strings.Cut(s, "@")
 	tag, err := name.NewTag(base, name.WeakValidation)
 	if err != nil {
 		return reference{}, fail(ErrInvalid, "reference %q: %w", s, err)
@@ -49,6 +53,18 @@ func parseReference(s string) (reference, error) {
 		r.tag = ""
 	}
 	return r, nil
+}
+
+// errLogin refuses a reference without repeating it.
+var errLogin = errors.New("the reference has a login in it, as \"user:password@host/repo:tag\"; logins come from Options.Keychain")
+
+// hasLogin reports whether something stands before an @ that is not the one of a digest.
+func hasLogin(s string) bool {
+	if _, rest, isURL := strings.Cut(s, "://"); isURL {
+		s = rest
+	}
+	before, after, found := strings.Cut(s, "@")
+	return found && (strings.Contains(after, "/") || !strings.Contains(before, "/") && !strings.HasPrefix(after, "sha"))
 }
 
 // endpoint returns the host and port that serve the registry's API.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -98,8 +99,7 @@ func (s Spec) check() (*plan, error) {
 		platform, err := platformOf(s)
 		if err != nil {
 			bad("Platforms", "%w", err)
-		}
-		if slices.ContainsFunc(p.platforms, func(o v1.Platform) bool { return matches(o, platform) }) {
+		} else if slices.ContainsFunc(p.platforms, func(o v1.Platform) bool { return matches(o, platform) }) {
 			bad("Platforms", "%s twice", s)
 		}
 		p.platforms = append(p.platforms, platform)
@@ -112,6 +112,8 @@ func (s Spec) check() (*plan, error) {
 	}
 	if strings.ContainsFunc(p.User, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		bad("User", "%q holds a space or control character", p.User)
+	} else if strings.Count(p.User, ":") > 1 {
+		bad("User", "%q is none of name, uid and uid:gid", p.User)
 	}
 	for _, e := range p.Env {
 		if key, _, ok := strings.Cut(e, "="); !ok || key == "" || strings.ContainsRune(e, 0) {
@@ -163,6 +165,48 @@ func (p *plan) findEntrypoint() error {
 		p.Entrypoint = programs
 	}
 	return nil
+}
+
+// checkApart refuses directories that the build writes into inside of a directory that it reads: the image would hold
+// pieces of itself, other ones each time.
+func (s Spec) checkApart(dirs ...string) error {
+	var errs []error
+	for _, src := range s.Layers {
+		for a, ok := src.(at); ok; a, ok = src.(at) {
+			src = a.src
+		}
+		for _, dir := range dirs {
+			if d, ok := src.(Dir); ok && dir != "" && isBelow(dir, string(d)) {
+				errs = append(errs, fmt.Errorf("Spec.Layers: directory %s has the layout or cache %s in it; put that elsewhere", string(d), dir))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return fail(ErrInvalid, "%w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// isBelow reports whether a directory, which need not exist yet, is root or below it.
+func isBelow(dir, root string) bool {
+	want, err := os.Stat(root)
+	if err != nil {
+		return false // reading it will say so
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return false
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if target, err := filepath.EvalSymlinks(dir); err == nil { // the directory above a link is that above its target
+			dir = target
+		}
+		if have, err := os.Stat(dir); err == nil && os.SameFile(have, want) {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			return false
+		}
+	}
 }
 
 func portOf(s string) (string, error) {

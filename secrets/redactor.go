@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"net/url"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Mask stands in a redacted text wherever a value was.
@@ -28,8 +28,8 @@ const minMask = 4
 
 // A Redactor knows values and masks them in text. It finds each one as it is; in base64 (standard and URL
 // alphabet, whatever the bytes before it, as in "user:password"), hex, percent-encoding, inside JSON and Go
-// strings, HTML and XML, and shell quotes; and, when it has several lines, each line of 4 bytes or more by
-// itself. Values that overlap are masked together. It does not find a value that was compressed, encrypted,
+// strings, HTML and XML, and shell quotes, as the libraries of the common languages write these; as Go prints bytes;
+// and, when it has several lines, each line of 4 bytes or more by itself. Values that overlap are masked together. It does not find a value that was compressed, encrypted,
 // split over lines or encoded twice.
 //
 // The zero value is not ready; use [NewRedactor]. It is safe for concurrent use, and may learn while it is in use.
@@ -122,7 +122,8 @@ func (r *Redactor) matcher() *matcher {
 func forms(s string) []string {
 	b := []byte(s)
 	f := append(escapes(s), base64.StdEncoding.EncodeToString(b), base64.URLEncoding.EncodeToString(b),
-		base64.RawStdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b), hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)))
+		base64.RawStdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b), hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)),
+		strings.Trim(fmt.Sprintf("%d", b), "[]")) // Go's %v of bytes
 	for offset := range 3 {
 		f = append(f, base64At(base64.RawStdEncoding, s, offset), base64At(base64.RawURLEncoding, s, offset))
 	}
@@ -139,42 +140,84 @@ func base64At(enc *base64.Encoding, s string, offset int) string {
 
 // escapes lists the ways s is written inside quotes and URLs.
 func escapes(s string) []string {
-	plain, _ := json.Marshal(s)
+	inHTML, _ := json.Marshal(s)
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(s)
 	noHTML := strings.TrimSuffix(b.String(), "\n")
-	const lower, upper = `\u%04x`, `\u%04X`
+	const lower, upper, lowerHex, upperHex = `\u%04x`, `\u%04X`, "%%%02x", "%%%02X"
 	goQuoted, goASCII := strconv.Quote(s), strconv.QuoteToASCII(s)
-	alnum := func(c byte) bool { return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
-	var percent, percentLower, backslash strings.Builder
-	for _, c := range []byte(s) {
-		if alnum(c) || strings.IndexByte("-_.~", c) >= 0 {
-			percent.WriteByte(c)
-			percentLower.WriteByte(c)
-		} else {
-			fmt.Fprintf(&percent, "%%%02X", c)
-			fmt.Fprintf(&percentLower, "%%%02x", c)
-		}
-		if !alnum(c) && c < 0x80 && strings.IndexByte("-_./:=+@%,", c) < 0 {
-			backslash.WriteByte('\\')
-		}
-		backslash.WriteByte(c)
-	}
-	return []string{
+	f := []string{
 		s,
-		string(plain[1 : len(plain)-1]), noHTML[1 : len(noHTML)-1],
+		string(inHTML[1 : len(inHTML)-1]), noHTML[1 : len(noHTML)-1],
 		strings.ReplaceAll(noHTML[1:len(noHTML)-1], "/", `\/`), strings.ReplaceAll(jsonASCII(s, "", lower), "/", `\/`), // PHP
 		jsonASCII(s, "", lower), jsonASCII(s, "", upper), jsonASCII(s, "\"&'<>+`\x7f", upper), // Python, Java; .NET
 		goQuoted[1 : len(goQuoted)-1], goASCII[1 : len(goASCII)-1],
 		url.QueryEscape(s), url.PathEscape(s), (&url.URL{Path: s}).EscapedPath(), url.UserPassword("", s).String()[1:],
-		percent.String(), percentLower.String(),
-		html.EscapeString(s),
+		percent(s, "-_.~", upperHex), percent(s, "-_.~", lowerHex),
+		percent(s, "-_.~/", upperHex),                                                   // Python
+		percent(s, "-_.~!*'()", upperHex), percent(s, "-_.~!*'();/?:@&=+$,#", upperHex), // JavaScript
+		plus(percent(s, "-_. ", upperHex)), plus(percent(s, "-_. *", upperHex)), // PHP; Java and browsers
+		plus(percent(s, "-_. !*()", upperHex)), plus(percent(s, "-_. !*()", lowerHex)), // .NET
 		strings.ReplaceAll(s, "'", `'\''`), strings.ReplaceAll(s, "'", `'"'"'`),
+		strings.ReplaceAll(s, "'", "''"), // PowerShell, YAML, SQL
 		strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(s),
-		backslash.String(),
+		backslashed(s, "-_./:=+@%,"), backslashed(s, "-_./:+@,"), // the second is Ruby's
+		backslashed(s, "-_./:=+@%#~"), ansiC(s, false), ansiC(s, true), // bash
 	}
+	// XML text and attributes, Go, Python, PHP, and XML with all of its names.
+	for _, quotes := range [][2]string{{`"`, "'"}, {"&quot;", "'"}, {"&#34;", "&#39;"}, {"&quot;", "&#39;"}, {"&quot;", "&#x27;"}, {"&quot;", "&#039;"}, {"&quot;", "&apos;"}} {
+		f = append(f, strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, quotes[0], "'", quotes[1]).Replace(s))
+	}
+	return f
+}
+
+// asItIs reports whether c is a letter or a digit, or one of also.
+func asItIs(c byte, also string) bool {
+	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte(also, c) >= 0
+}
+
+// percent is s percent-encoded, but for letters, digits and also.
+func percent(s, also, format string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if asItIs(c, also) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, format, c)
+		}
+	}
+	return b.String()
+}
+
+func plus(s string) string { return strings.ReplaceAll(s, " ", "+") }
+
+// backslashed is s with a backslash before everything in ASCII but letters, digits and also.
+func backslashed(s, also string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c < utf8.RuneSelf && !asItIs(c, also) {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// ansiC is s as bash writes it inside $'…', with ascii as it does where the locale is not UTF-8.
+func ansiC(s string, ascii bool) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if i := strings.IndexByte("\a\b\x1b\f\n\r\t\v\\'", c); i >= 0 {
+			b.WriteString(`\` + `abEfnrtv\'`[i:i+1])
+		} else if c < ' ' || c == 0x7f || ascii && c >= utf8.RuneSelf {
+			fmt.Fprintf(&b, `\%03o`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // jsonASCII is s inside a JSON string that is ASCII only, with each character of also, and what has no short escape,

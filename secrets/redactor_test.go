@@ -92,6 +92,32 @@ func TestRedactor_encodings(t *testing.T) {
 	}
 }
 
+// What others write, copied from what they wrote.
+func TestRedactor_encodingsOfOthers(t *testing.T) {
+	const secret = "p@:/?#%s~ 1'\"$`\\!*(),=+é"
+	r := redactor(t, secret, "1st \"line\"\n2nd 'line'\x1b\\", `<a b="c">'&'`)
+	for name, text := range map[string]string{
+		"urllib.parse.quote":      `p%40%3A/%3F%23%25s~%201%27%22%24%60%5C%21%2A%28%29%2C%3D%2B%C3%A9`,
+		"urllib.parse.quote_plus": `p%40%3A%2F%3F%23%25s~+1%27%22%24%60%5C%21%2A%28%29%2C%3D%2B%C3%A9`,
+		"encodeURIComponent":      `p%40%3A%2F%3F%23%25s~%201'%22%24%60%5C!*()%2C%3D%2B%C3%A9`,
+		"encodeURI":               `p@:/?#%25s~%201'%22$%60%5C!*(),=+%C3%A9`,
+		"URLSearchParams":         `p%40%3A%2F%3F%23%25s%7E+1%27%22%24%60%5C%21*%28%29%2C%3D%2B%C3%A9`,
+		"java.net.URLEncoder":     `p%40%3A%2F%3F%23%25s%7E+1%27%22%24%60%5C%21*%28%29%2C%3D%2B%C3%A9`,
+		"jq @uri":                 `p%40%3A%2F%3F%23%25s~%201'%22%24%60%5C!*()%2C%3D%2B%C3%A9`,
+		"jq @sh":                  `p@:/?#%s~ 1'\''"$` + "`" + `\!*(),=+é`,
+		"jq @html":                `p@:/?#%s~ 1&apos;&quot;$` + "`" + `\!*(),=+é`,
+		"bash printf %q":          `p@:/\?#%s~\ 1\'\"\$\` + "`" + `\\\!\*\(\)\,=+é`,
+		"bash, locale C":          `p@:/?#%s~ 1\'"$` + "`" + `\\!*(),=+\303\251`,
+		"bash $'':":               `1st "line"\n2nd \'line\'\E\\`,
+		"xml.sax.saxutils.escape": `&lt;a b="c"&gt;'&amp;'`,
+		"python html.escape":      `&lt;a b=&quot;c&quot;&gt;&#x27;&amp;&#x27;`,
+		"go, bytes":               strings.Trim(fmt.Sprintf("%d", []byte(secret)), "[]"),
+		"yaml":                    strings.ReplaceAll(secret, "'", "''"),
+	} {
+		assert.Equal(t, "<***>", r.Redact("<"+text+">"), name)
+	}
+}
+
 // jsonASCII goes by way of encoding/json, to be independent of what it tests.
 func jsonASCII(s, also, unit string) string {
 	var b bytes.Buffer

@@ -75,20 +75,25 @@ func (c *config) connect(s *standIns, work string) (_ *clients, err error) {
 			cl.close(context.Background())
 		}
 	}()
-	stores := map[string]secrets.Store{}
 	if c.vault != "" {
 		os.Setenv("VAULT_ADDR", c.vault) // the flag goes before the environment
-		if cl.stores["vault"], err = vault.FromEnv(&vault.Options{AllowInsecureHTTP: c.insecure}); err != nil {
+		store, err := vault.FromEnv(&vault.Options{AllowInsecureHTTP: c.insecure})
+		if err != nil {
 			return nil, usage(err)
 		}
-		stores["vault"] = cl.stores["vault"]
+		cl.stores["vault"] = store
 	}
 	if s.vault != nil {
 		token := func(context.Context) (string, error) { return s.vault.RootToken, nil }
-		if cl.stores["standin"], err = vault.New(s.vault.URL, vault.Token(token, nil), nil); err != nil {
+		store, err := vault.New(s.vault.URL, vault.Token(token, nil), nil)
+		if err != nil {
 			return nil, err
 		}
-		stores["standin"] = cl.stores["standin"]
+		cl.stores["standin"] = store
+	}
+	stores := map[string]secrets.Store{}
+	for scheme, store := range cl.stores {
+		stores[scheme] = store
 	}
 	if cl.secrets, err = secrets.NewResolver(stores, &secrets.ResolverOptions{Redactor: cl.redactor}); err != nil {
 		return nil, err

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/waybill-dev/waybill/image"
@@ -186,7 +188,8 @@ func programIn(dir string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found, err := filepath.Glob(filepath.Join(dir, "*.go")); err != nil || len(found) == 0 {
+	entries, err := os.ReadDir(dir)
+	if err != nil || !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return filepath.Ext(e.Name()) == ".go" }) {
 		return nil, errNoProgram
 	}
 	p, err := readProgram(dockerfile)

@@ -85,7 +85,7 @@ func TestDockerfiles(t *testing.T) {
 }
 
 func TestProgramIn_foreign(t *testing.T) {
-	dir := t.TempDir()
+	dir := mkdir(filepath.Join(t.TempDir(), "[a]*"))
 	write(t, filepath.Join(dir, "Dockerfile"), "FROM python\nCOPY app.py /\n")
 	_, err := programIn(dir)
 	require.ErrorIs(t, err, errNoProgram)

@@ -88,11 +88,10 @@ func gitWith(ctx context.Context, env []string, dir string, args ...string) (std
 	cmd.Env = append(append(os.Environ(), "GIT_TERMINAL_PROMPT=0"), env...)
 	out, err := cmd.Output()
 	if err != nil {
-		var said []byte
 		if e, ok := errors.AsType[*exec.ExitError](err); ok {
-			said = e.Stderr
+			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(e.Stderr)))
 		}
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(said)))
+		return "", fmt.Errorf("git %s: %w", args[0], err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }

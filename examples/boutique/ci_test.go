@@ -161,6 +161,13 @@ func TestRun_usage(t *testing.T) {
 		{work("-source", empty), "no directory with a Dockerfile"},
 		{work("-source", filepath.Join(empty, "nowhere")), "is no directory"},
 		{work("-service", "nobody"), "-service nobody is no directory"},
+		{work("-vault", "http://127.0.0.1:1"), "set VAULT_TOKEN"},
+		{work("-shop", "shop.example.com"), "-shop shop.example.com is no URL"},
+		{work("-timeout", "-1s"), "-timeout -1s"},
+		{work("-build-id", "a:1"), "-build-id a:1"},
+		{work("-build-id", "latest"), "-build-id latest"},
+		{work("-prefix", "Boutique"), "Boutique/ad is no name"},
+		{work("-baseline", filepath.Join(empty, "nowhere")), "nowhere"},
 		{work("-policy", filepath.Join(full, "thesis.txt")), "thesis.txt"},
 		{[]string{"-vault", "http://127.0.0.1:1", "-registry", "127.0.0.1:1", "-stage", "image", "-out", empty}, "has no waybill.json"},
 	} {

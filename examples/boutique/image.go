@@ -139,5 +139,5 @@ func (p *pipeline) push(ctx context.Context, layouts []*image.Layout) error {
 }
 
 func (c *config) repository(service string) string {
-	return c.registry + "/" + c.prefix + "/" + service
+	return path.Join(c.registry, c.prefix, service)
 }

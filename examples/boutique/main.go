@@ -10,18 +10,23 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/waybill-dev/waybill/gitops"
 )
 
 func main() {
@@ -145,6 +150,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 3
 }
 
+var (
+	tagPattern        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	repositoryPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+)
+
 // check finds contradictions in the flags, all at once.
 func (c *config) check() error {
 	var errs []error
@@ -164,6 +174,15 @@ func (c *config) check() error {
 		wrong(c.wants("image") && c.registry == "", "-stage image needs -registry: what is pushed to the embedded one ends with this process; -stage all has it all in one")
 		wrong((c.wants("gitops") || c.wants("deploy")) && (c.registry == "" || c.git == ""), "-stage %s needs -registry, -git and -argocd: the embedded ones know nothing of another process; -stage all has it all in one", c.stage)
 	}
+	if build := cmp.Or(c.build, c.ci.Build); build != "" {
+		_, err := gitops.ByBuild(build, build)
+		wrong(err != nil || !tagPattern.MatchString(build), "-build-id %s is no image tag with a number in it, by which builds are told older from newer", build)
+	}
+	if c.shop != "" {
+		u, err := url.Parse(c.shop)
+		wrong(err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https", "-shop %s is no URL with http or https", c.shop)
+	}
+	wrong(c.timeout <= 0, "-timeout %s is no time to wait", c.timeout)
 	wrong(c.dryRun && c.stage == "deploy", "-dry-run deploys nothing, so there is nothing to do for -stage deploy")
 	return usage(errors.Join(errs...))
 }

@@ -197,6 +197,12 @@ func (p *pipeline) summary(w io.Writer) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
+	if c := p.record.Change; c != nil && c.DryRun {
+		fmt.Fprintln(out, "\nwhat the commit would be:")
+		for _, e := range c.Edits {
+			fmt.Fprintf(out, "%s:%d: %s: %s -> %s\n", e.File, e.Line, e.Image, e.Old, e.New)
+		}
+	}
 	fmt.Fprintf(out, "\nbuild %s is %s after %.1f s; %s has the papers\n", p.record.Build, p.record.Outcome, p.record.Finished.Sub(p.record.Started).Seconds(), p.out)
 	return out.Close()
 }

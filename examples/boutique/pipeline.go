@@ -200,6 +200,7 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 		}
 	}})
 	var found []report.Source
+	var notes []string // such as that a history is shallow
 	skipped := "nothing to look at"
 	for _, r := range results {
 		if r.Status == scan.Skipped {
@@ -215,6 +216,7 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 			}
 		}
 		found = append(found, r.Report)
+		notes = append(notes, r.Notes...)
 	}
 	if err == nil && len(found) == 0 {
 		st.Executed, st.Reason = notRun, skipped
@@ -232,6 +234,9 @@ func (j job) run(ctx context.Context, st ongoing) ([]report.Source, error) {
 		sum.Runs = nil // tests find nothing but themselves
 	}
 	st.Detail = findings(sum)
+	if len(notes) > 0 {
+		st.Detail = shorten(strings.TrimPrefix(st.Detail+"; "+strings.Join(slices.Compact(notes), "; "), "; "), 300)
+	}
 	return found, err
 }
 
@@ -246,11 +251,24 @@ func (p *pipeline) gate(ctx context.Context, name string, broken error) error {
 			st.Detail = "pass: " + findings(sum)
 			return err
 		}
-		if broken != nil && !slices.ContainsFunc(p.verdict.Reasons, func(r report.Reason) bool { return r.Clause != "runs" && r.Clause != "requireTools" }) {
+		if broken != nil && !slices.ContainsFunc(p.verdict.Reasons, p.judged) {
 			return broken
 		}
 		return fmt.Errorf("%w by the %s gate: %s", errStopped, st.Stage, reasons(p.verdict))
 	})
+}
+
+// judged reports whether a reason is about something that was found, and not about what could not be looked for.
+func (p *pipeline) judged(r report.Reason) bool {
+	switch r.Clause {
+	case "runs", "requireTools":
+		return false
+	case "tests":
+		return p.report.Head().Tests != nil
+	case "coverage":
+		return p.report.Head().Coverage != nil
+	}
+	return true
 }
 
 // judge joins what was found, compares it with the baseline, and asks the policy. While there are no images yet,

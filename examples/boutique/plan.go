@@ -61,6 +61,8 @@ func (c *config) plan(s *standIns, cl *clients, before []*step) []*step {
 		not["smoke"] = s.cluster.why
 	case s.cluster.addrs["frontend"] == "":
 		not["smoke"] = "there is no frontend among the services"
+	case len(c.only) > 0:
+		not["smoke"] = "only a whole shop sells, and -service leaves some of it out"
 	}
 	not["rollback"] = "there was no need"
 	if c.hold != "" {

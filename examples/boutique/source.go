@@ -33,7 +33,7 @@ func (p *pipeline) check(ctx context.Context) error {
 		return err
 	}
 	secrets := []scan.Target{{Kind: scan.Dir, Path: p.source}} // what is built, committed or not
-	if p.isRepository() {
+	if p.record.Commit != "" {                                 // and the history of the repository, also of one that the source is a part of
 		secrets = append(secrets, scan.Target{Kind: scan.Git, Path: p.source})
 	}
 	tested := modules
@@ -64,28 +64,44 @@ func (p *pipeline) check(ctx context.Context) error {
 func (p *pipeline) fetchSecrets(ctx context.Context) error {
 	return p.do(ctx, "secrets", 0, func(ctx context.Context, st ongoing) error {
 		var errs []error
-		n := 0
-		for _, c := range []struct {
-			key    string
-			needed bool
-		}{
-			{sonarToken, p.wants("source")},
-			{registryPassword, p.wants("image") && p.hold == ""},
-			{gitToken, p.wants("gitops") && (p.hold == "" || p.dryRun)},
-			{argocdToken, p.wants("deploy") && p.hold == ""},
-			{smtpPassword, !p.dryRun},
-		} {
-			if !c.needed {
-				continue
-			}
-			n++
-			if _, err := p.secrets.Get(ctx, p.reference(p.standIns, c.key)); err != nil {
+		keys := p.credentials()
+		for _, key := range keys {
+			if _, err := p.secrets.Get(ctx, p.reference(p.standIns, key)); err != nil {
 				errs = append(errs, err)
 			}
 		}
-		st.Detail = fmt.Sprintf("%d credentials", n)
+		st.Detail = fmt.Sprintf("%d credentials", len(keys))
+		switch own := p.standIns.own(keys); {
+		case own < len(keys):
+			st.Executed, st.Reason = actual, ""
+			if own > 0 {
+				st.Detail += fmt.Sprintf(", %d of them stand-ins' own", own)
+			}
+		case own > 0 && p.vault != "":
+			st.Executed, st.Reason = standIn, "the embedded Vault: nothing but stand-ins asks for credentials"
+		}
 		return errors.Join(errs...)
 	})
+}
+
+// credentials are the keys of those that this process needs.
+func (c *config) credentials() []string {
+	var keys []string
+	for _, k := range []struct {
+		key    string
+		needed bool
+	}{
+		{sonarToken, c.wants("source")},
+		{registryPassword, c.wants("image") && c.hold == ""},
+		{gitToken, c.wants("gitops") && (c.hold == "" || c.dryRun)},
+		{argocdToken, c.wants("deploy") && c.hold == ""},
+		{smtpPassword, !c.dryRun},
+	} {
+		if k.needed {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
 }
 
 // checkout says which commit is looked at. A source with a URL was cloned when the program started.

@@ -19,6 +19,7 @@ import (
 	"github.com/waybill-dev/waybill/image/imagetest"
 	"github.com/waybill-dev/waybill/notify/notifytest"
 	"github.com/waybill-dev/waybill/scan"
+	"github.com/waybill-dev/waybill/scan/scantest"
 	"github.com/waybill-dev/waybill/secrets/vault/vaulttest"
 )
 
@@ -220,6 +221,64 @@ func TestSource_userConfiguration(t *testing.T) {
 	p, _ := assemble(t, "-inputs", string(d), "-source", "https://git.invalid/shop")
 	require.NoError(t, p.checkout(t.Context()))
 	assert.Len(t, p.record.Commit, 40)
+	assert.Equal(t, "shop", p.record.Source)
+}
+
+// A source that is a part of a repository has a history all the same, and one that is not all there is said to be.
+func TestSource_history(t *testing.T) {
+	d := inputsOf(t, "cart")
+	parent := t.TempDir()
+	whole, part := filepath.Join(parent, "whole"), filepath.Join("services", "shop")
+	require.NoError(t, os.CopyFS(filepath.Join(whole, part), os.DirFS(d.source())))
+	require.NoError(t, os.RemoveAll(filepath.Join(whole, part, ".git")))
+	err := git(t.Context(), whole, "init", "-q")
+	require.NoError(t, err)
+	settings := filepath.Join(whole, part, "cart", "settings.go")
+	write(t, settings, "package main\n\nconst token = \"ghp_"+"x7Kq2mVb9RtYw3ZpLs8NdFh4GjCa6UeQ1oTi\"\n")
+	require.NoError(t, commitAll(t.Context(), whole, "settings"))
+	require.NoError(t, os.Remove(settings))
+	require.NoError(t, commitAll(t.Context(), whole, "no settings"))
+	err = git(t.Context(), parent, "clone", "-q", "--depth", "1", "file://"+filepath.ToSlash(whole), "shallow")
+	require.NoError(t, err)
+
+	for _, tt := range []struct{ repository, detail string }{
+		{"whole", "1 findings"},
+		{"shallow", "0 findings; the repository is shallow: history before the clone's depth was not scanned"},
+	} {
+		p, said := assemble(t, "-inputs", string(d), "-source", filepath.Join(parent, tt.repository, part), "-stage", "source")
+		withoutVulns(p)
+		p.tests = scantest.New("go test")
+		assert.ErrorIs(t, p.run(t.Context()), errStopped, said)
+		assert.Equal(t, tt.detail, p.record.step("gitleaks").Detail)
+	}
+}
+
+// A Vault that nobody asked is not what the credentials came from.
+func TestSecrets_vaultUnasked(t *testing.T) {
+	d := inputsOf(t, "cart")
+	p, _ := assembleWith(t, func(*config) { t.Setenv("VAULT_TOKEN", "unused") }, "-inputs", string(d), "-vault", "http://127.0.0.1:1")
+	require.NoError(t, p.fetchSecrets(t.Context()))
+	assert.Equal(t, standIn, p.record.step("secrets").Executed)
+	assert.Contains(t, p.record.step("secrets").Reason, "nothing but stand-ins")
+}
+
+// A tool that is not there is no verdict on what it would have looked at.
+func TestGate_brokenTools(t *testing.T) {
+	d := inputsOf(t, "cart")
+	p, said := assemble(t, "-inputs", string(d), "-stage", "source")
+	withoutVulns(p)
+	t.Setenv("PATH", only(t, "git"))
+	err := p.run(t.Context())
+	require.ErrorIs(t, err, scan.ErrToolMissing, said)
+	require.NotErrorIs(t, err, errStopped)
+	assert.Equal(t, broken, validate(t, p).Outcome)
+}
+
+// What a part of the shop needs of the rest is not running.
+func TestPlan_partOfTheShop(t *testing.T) {
+	p, _ := assemble(t, "-service", "frontend,cart")
+	assert.Equal(t, notRun, p.record.step("smoke").Executed)
+	assert.Contains(t, p.record.step("smoke").Reason, "-service")
 }
 
 // Mail programs show one message of each ID: "deployed" must not be taken for the "broken" before it.
@@ -252,6 +311,9 @@ func TestDryRun(t *testing.T) {
 	require.Len(t, r.Change.Edits, 1)
 	assert.True(t, r.Change.DryRun)
 	assert.FileExists(t, p.path("images", "cart", "index.json"))
+	var end strings.Builder
+	require.NoError(t, p.summary(&end))
+	assert.Contains(t, end.String(), "what the commit would be:\ncart.yaml:")
 }
 
 func TestPullRequest(t *testing.T) {
@@ -279,7 +341,7 @@ func TestRequire(t *testing.T) {
 
 // A policy that wants images scanned is met when there are some: not by the source gate, and not without Trivy.
 func TestRequireTools_trivy(t *testing.T) {
-	t.Setenv("PATH", onlyGoAndGit(t))
+	t.Setenv("PATH", only(t, "go", "git"))
 	d := inputsOf(t, "cart")
 	write(t, d.policy(), `{"version": 1, "fail": [{"severity": "high"}], "requireTools": ["trivy"]}`)
 	p, said := assemble(t, "-inputs", string(d))
@@ -290,11 +352,11 @@ func TestRequireTools_trivy(t *testing.T) {
 	nothingPushed(t, p)
 }
 
-// onlyGoAndGit is a PATH on which there is nothing else.
-func onlyGoAndGit(t *testing.T) string {
+// only is a PATH on which there is nothing else.
+func only(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"go", "git"} {
+	for _, name := range names {
 		path, err := exec.LookPath(name)
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(path, filepath.Join(dir, name)))
@@ -339,7 +401,8 @@ func TestBaseline(t *testing.T) {
 	r := validate(t, p)
 	assert.Equal(t, "1 findings", r.step("gitleaks").Detail, "in the history and in the files, and counted once")
 
-	again, said := assemble(t, "-inputs", string(d), "-stage", "source", "-baseline", p.path(sarifFile))
+	// In the same directory, where the baseline makes room for the new one.
+	again, said := assemble(t, "-inputs", string(d), "-stage", "source", "-out", p.out, "-baseline", p.path(sarifFile))
 	withoutVulns(again)
 	require.NoError(t, again.run(t.Context()), said)
 	assert.Equal(t, passed, validate(t, again).Outcome)

@@ -151,7 +151,7 @@ func manifestsFor(deploy fs.FS, c *config, services []service) (map[string]strin
 			return err
 		}
 		b, err := fs.ReadFile(deploy, name)
-		files[path.Base(name)] = strings.ReplaceAll(string(b), "registry.example.com/boutique/", c.registry+"/"+c.prefix+"/")
+		files[path.Base(name)] = strings.ReplaceAll(string(b), "registry.example.com/boutique/", c.repository("")+"/")
 		all += files[path.Base(name)]
 		return err
 	})
@@ -181,6 +181,17 @@ spec:
         - name: %[1]s
           image: %[2]s:0
 `
+
+// own counts the credentials that were made up for stand-ins.
+func (s *standIns) own(keys []string) int {
+	n := 0
+	for _, key := range keys {
+		if _, ok := s.passwords[key]; ok {
+			n++
+		}
+	}
+	return n
+}
 
 func (s *standIns) close() {
 	for _, c := range slices.Backward(s.closers) {

@@ -57,6 +57,13 @@ func (c *config) assemble(ctx context.Context) (_ *pipeline, err error) {
 	if p.policy, err = readPolicy(c.policyFile); err != nil {
 		return nil, err
 	}
+	if c.baseline != "" { // it may be one of the files that make room for this run's
+		kept := filepath.Join(p.work, "baseline.sarif")
+		if err := copyFile(kept, c.baseline); err != nil {
+			return nil, usage(err)
+		}
+		c.baseline = kept
+	}
 	if p.record, err = c.open(ctx); err != nil {
 		return nil, err
 	}
@@ -122,8 +129,12 @@ func (c *config) prepare(ctx context.Context, work string) (inputs, error) {
 	case c.source == "":
 		c.source = in.source()
 	case strings.Contains(c.source, "://") || strings.HasPrefix(c.source, "git@"):
-		dir := filepath.Join(work, "source")
-		if _, err := userGit(ctx, work, "clone", "-q", "--", c.source, dir); err != nil {
+		parent := mkdir(filepath.Join(work, "clone"))
+		if _, err := userGit(ctx, parent, "clone", "-q", "--", c.source); err != nil {
+			return in, err
+		}
+		dir, err := onlyEntry(parent) // named after the repository, as the service at its top and the waybill are
+		if err != nil {
 			return in, err
 		}
 		if c.ci.Commit != "" {
@@ -139,6 +150,28 @@ func (c *config) prepare(ctx context.Context, work string) (inputs, error) {
 	abs, err := filepath.Abs(c.source)
 	c.source = abs
 	return in, err
+}
+
+func copyFile(to, from string) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Close())
+}
+
+func onlyEntry(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		return "", errors.Join(err, fmt.Errorf("%d entries in %s, and not one", len(entries), dir))
+	}
+	return filepath.Join(dir, entries[0].Name()), nil
 }
 
 // open returns the waybill of the stages before, or begins one.
@@ -214,6 +247,11 @@ func (c *config) find(before []string) ([]service, error) {
 	})
 	if len(all) == 0 {
 		errs = append(errs, fmt.Errorf("%s holds no directory with a Dockerfile", c.source))
+	}
+	for _, s := range all {
+		if name := path.Join(c.prefix, s.name); !repositoryPattern.MatchString(name) {
+			errs = append(errs, fmt.Errorf("%s: %s is no name that a registry takes for an image", s.dir, name))
+		}
 	}
 	if c.builder == "go" && c.wants("image") {
 		for _, s := range all {

@@ -60,6 +60,8 @@ func parseRef(s string) (Ref, error) {
 		return Ref{}, errors.New("bad percent-encoding in the key")
 	}
 	switch {
+	case strings.ContainsAny(fragment, "?#"): // such as #key?version=3, which would be a key that is not there
+		return Ref{}, errors.New("'?' and '#' in the key must be percent-encoded; ?version=… stands before the '#'")
 	case hasKey && r.Key == "":
 		return Ref{}, errors.New("empty key behind '#'")
 	case strings.Trim(r.Path, "/") == "":

@@ -52,6 +52,8 @@ func TestParseRef_refuses(t *testing.T) {
 		"vault://kv/app?version=1;x":           "query",
 		"vault://kv/app?version=1&x=2":         "unknown parameter",
 		"vault://kv/app?v=1":                   "unknown parameter",
+		"vault://kv/app#k?version=3":           "before the '#'",
+		"vault://kv/app#k#l":                   "percent-encoded",
 		"vault://kv/%zz":                       "percent-encoding",
 		"vault://kv/a#%zz":                     "percent-encoding",
 		"file://relative/path":                 "absolute",

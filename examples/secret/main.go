@@ -130,6 +130,13 @@ func parse(command string, args []string, stderr io.Writer) (*request, error) {
 			return nil, fmt.Errorf("-env number %d: want NAME=REF: %w", i+1, err)
 		}
 	}
+	if command == "policy" || command == "preflight" {
+		for i, ref := range q.rest {
+			if _, err := secrets.ParseRef(ref); err != nil {
+				return nil, fmt.Errorf("argument number %d: %w", i+1, err)
+			}
+		}
+	}
 	switch {
 	case (command == "run" || command == "export") && len(q.items) == 0:
 		return nil, errors.New("name at least one -env NAME=REF")
@@ -253,12 +260,11 @@ func printPolicy(ctx context.Context, q *request, stdout, stderr io.Writer) (int
 	if err != nil {
 		return exitBroken, err
 	}
-	policy := ""
 	if s.vault == nil {
-		err = &secrets.Error{Op: "policy", Kind: secrets.ErrInvalid, Err: errors.New("none of the references leads to Vault")}
-	} else {
-		policy, err = s.vault.Policy(ctx, q.rest...)
+		err := &secrets.Error{Op: "policy", Kind: secrets.ErrInvalid, Err: errors.New("none of the references leads to Vault")}
+		return exitUsage, errors.Join(err, s.close(ctx))
 	}
+	policy, err := s.vault.Policy(ctx, q.rest...)
 	if err := errors.Join(err, s.close(ctx)); err != nil {
 		return exitBroken, err
 	}
@@ -275,6 +281,10 @@ type verdict struct {
 func printPreflight(ctx context.Context, q *request, stdout, stderr io.Writer) (int, error) {
 	s, err := open(q, q.rest, stderr)
 	if errors.Is(err, secrets.ErrInsecure) {
+		refused := verdict{Checks: []vault.Check{{Name: "transport", Detail: err.Error()}}}
+		if printErr := json.NewEncoder(stdout).Encode(refused); printErr != nil {
+			return exitBroken, printErr
+		}
 		return exitRefused, err
 	}
 	if err != nil {

@@ -256,6 +256,15 @@ func TestPreflight(t *testing.T) {
 	assert.Equal(t, 0, code)
 	assert.JSONEq(t, `{"ok":true,"checks":[{"name":"read","about":"env://HERE","ok":true,"detail":"may be read"}]}`, stdout)
 
+	cmd = program(t, nil, "preflight", "vault://secret/app#k")
+	cmd.Env = append(cmd.Env, "VAULT_ADDR=http://vault.example.test", "VAULT_TOKEN=x")
+	stdout, _, code = output(t, cmd)
+	assert.Equal(t, exitRefused, code)
+	v = verdict{}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &v))
+	assert.False(t, v.OK)
+	assert.Contains(t, v.Checks[0].Detail, "plain HTTP")
+
 	s.Seal()
 	_, _, code = output(t, program(t, s, "preflight", "vault://secret/app#k"))
 	assert.Equal(t, exitBroken, code, "sealed")
@@ -278,16 +287,18 @@ func TestExitCodes(t *testing.T) {
 		"export -format x -env A=vault://secret/app#k":        exitUsage,
 		"export -format dotenv -env A=env://UNSET":            exitBroken,
 		"export -format eso -env A=env://UNSET":               exitUsage,
-		"policy env://A":                                      exitBroken,
+		"policy env://A":                                      exitUsage,
+		"policy hunter22 vault://secret/app#k":                exitUsage,
+		"preflight hunter22":                                  exitUsage,
 		"run -env A=env://UNSET -- true":                      exitBroken,
 		"run -env A=vault://secret/none#k -- true":            exitBroken,
 		"run -env A=vault://secret/app#k -- /no/such/command": exitBroken,
 		"run -env A=vault://secret/app#k -- false":            1,
 		"run -env A=vault://secret/app#k -- true":             0,
 	} {
-		_, stderr, code := output(t, program(t, s, strings.Fields(args)...))
+		stdout, stderr, code := output(t, program(t, s, strings.Fields(args)...))
 		assert.Equal(t, want, code, "secret %s\n%s", args, stderr)
-		assert.NotContains(t, stderr, "hunter22")
+		assert.NotContains(t, stdout+stderr, "hunter22")
 		if want == exitBroken {
 			assert.NotEmpty(t, stderr)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -347,6 +348,23 @@ func TestClient_Push_emptyPath(t *testing.T) {
 	require.NoError(t, err)
 	_, err = image.Build(t.Context(), image.Spec{Layers: []image.Source{image.GoProgram{Package: "."}}}, out(t), nil)
 	require.ErrorIs(t, err, image.ErrBuild)
+}
+
+// A compiler that is killed leaves what it worked on.
+func TestBuild_compilerLeavesNothing(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the compiler is a shell script")
+	}
+	bin, tmp := t.TempDir(), t.TempDir()
+	script := "#!/bin/sh\nmkdir \"${GOTMPDIR:-$TMPDIR}/go-build1\"\nkill -9 $$\n"
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o700)) //nolint:gosec // it is run
+	t.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	t.Setenv("TMPDIR", tmp)
+	_, err := image.Build(t.Context(), image.Spec{Layers: []image.Source{image.GoProgram{Package: ".", Path: "/x"}}}, out(t), nil)
+	require.ErrorIs(t, err, image.ErrBuild)
+	left, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 func TestImport_dockerSave(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -78,7 +79,8 @@ func (g GoProgram) compile(ctx context.Context, t Target) (File, error) {
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, g.Package)...) //nolint:gosec // Package is checked above, the rest is the caller's own
 	cmd.Dir = g.Dir
-	cmd.Env = append(append(os.Environ(), g.Env...), goEnv(platform)...)
+	// A compiler that is cut short does not clean up: where it works, all is removed.
+	cmd.Env = slices.Concat([]string{"GOTMPDIR=" + t.TempDir}, os.Environ(), g.Env, goEnv(platform))
 	var output tail
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {

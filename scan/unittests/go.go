@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,8 @@ func (g goTest) test(ctx context.Context, dir string) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.needsModule(ctx, goCmd, dir); err != nil {
+	hasTmp, err := g.environment(ctx, goCmd, dir)
+	if err != nil {
 		return nil, err
 	}
 	tmp, err := os.MkdirTemp("", "waybill-gotest-")
@@ -59,6 +61,9 @@ func (g goTest) test(ctx context.Context, dir string) (*outcome, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
+	if !hasTmp { // a go command that is cut short does not clean up
+		g.o.Env = append(slices.Clone(g.o.Env), "GOTMPDIR="+tmp)
+	}
 	profile := filepath.Join(tmp, "cover.out")
 
 	out := &outcome{tool: "go test", version: goCmd.Version}
@@ -82,18 +87,19 @@ func (g goTest) test(ctx context.Context, dir string) (*outcome, error) {
 	return out, nil
 }
 
-// needsModule makes sure that there is something to test: outside a module go test says so like a package
-// that does not build.
-func (g goTest) needsModule(ctx context.Context, goCmd *command.Program, dir string) error {
-	out, err := goCmd.Run(ctx, command.Call{Args: []string{"env", "GOMOD", "GOWORK"}, Dir: dir, InheritEnv: true, Env: g.o.Env})
+// environment makes sure that there is something to test: outside a module go test says so like a package that
+// does not build. It reports whether the go command has been told where to put temporary files.
+func (g goTest) environment(ctx context.Context, goCmd *command.Program, dir string) (hasTmp bool, err error) {
+	out, err := goCmd.Run(ctx, command.Call{Args: []string{"env", "GOMOD", "GOWORK", "GOTMPDIR"}, Dir: dir, InheritEnv: true, Env: g.o.Env})
 	if err != nil {
-		return err
+		return false, err
 	}
-	mod, work, _ := strings.Cut(string(out.Stdout), "\n")
+	mod, rest, _ := strings.Cut(string(out.Stdout), "\n")
+	work, tmp, _ := strings.Cut(rest, "\n")
 	if out.Code == 0 && (mod == "" || mod == os.DevNull) && strings.TrimSpace(work) == "" {
-		return &scan.Error{Op: "test", Scanner: Name, Target: dir, Kind: scan.ErrTarget, Err: errors.New("no go.mod here or above")}
+		return false, &scan.Error{Op: "test", Scanner: Name, Target: dir, Kind: scan.ErrTarget, Err: errors.New("no go.mod here or above")}
 	}
-	return nil
+	return strings.TrimSpace(tmp) != "", nil
 }
 
 // run runs go test and reads its events as they come.

@@ -159,10 +159,15 @@ func TestGo_goesWrong(t *testing.T) {
 
 func TestGo_cancelled(t *testing.T) {
 	target := files(t, map[string]string{"go.mod": module, "shop.go": code, "shop_test.go": "package shop\n\nimport \"testing\"\n\nfunc TestSum(t *testing.T) { select {} }\n"})
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := unittests.NewGo(nil).Scan(ctx, target)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	left, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 func TestScan_skips(t *testing.T) {

@@ -16,11 +16,14 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/waybill-dev/waybill/gitops"
 )
 
 //go:embed services deploy
@@ -104,6 +107,9 @@ func start(ctx context.Context, at servers, source, out, build string) error {
 		return err
 	}
 
+	if _, err := gitops.ByBuild(build, build); err != nil {
+		return fmt.Errorf("%w: -build %q: %w", errUsage, build, err)
+	}
 	given := []string{at.vault, at.registry, at.git, at.argocd, at.smtp}
 	missing := slices.Contains(given, "")
 	if missing && slices.Max(given) != "" {
@@ -149,7 +155,7 @@ func extractSource(dir string) error {
 
 // mains returns the directories of a module that hold a service.
 func mains(source string) ([]string, error) {
-	found, err := filepath.Glob(filepath.Join(source, "*", "main.go"))
+	found, err := fs.Glob(os.DirFS(source), "*/main.go")
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +163,7 @@ func mains(source string) ([]string, error) {
 		return nil, fmt.Errorf("%w: %s holds no directory with a main.go", errUsage, source)
 	}
 	for i := range found {
-		found[i] = filepath.Base(filepath.Dir(found[i]))
+		found[i] = path.Dir(found[i])
 	}
 	slices.Sort(found)
 	return found, nil

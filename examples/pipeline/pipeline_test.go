@@ -124,10 +124,19 @@ func TestRun_usage(t *testing.T) {
 		{"-registry", "127.0.0.1:1"}, // one real server alone
 		{"-source", t.TempDir()},     // no services in it
 		{"-extract", t.TempDir()},    // there already
+		{"-build", "latest"},         // neither newer nor older than another
 	} {
 		assert.Equal(t, 2, run(t.Context(), args), "%v", args)
 	}
 	assert.Equal(t, 0, run(t.Context(), []string{"-h"}))
+}
+
+func TestMains_brackets(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "shop [old]")
+	require.NoError(t, extractSource(source))
+	services, err := mains(source)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"clock", "greeter"}, services)
 }
 
 func appendTo(t *testing.T, path, text string) {

@@ -138,14 +138,26 @@ func parse(args []string, stderr io.Writer) (o settings, target scan.Target, err
 	return o, target, err
 }
 
-// write writes the report next to its place and moves it there, so that half of one is never seen.
+// write writes the report next to its place and moves it there, so that half of one is never seen. What is no file,
+// such as a pipe or /dev/stdout, is written to and not replaced, nor is a link to a file.
 func write(ctx context.Context, path string, r *report.Report) error {
+	ctx = context.WithoutCancel(ctx)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(report.WriteSARIF(ctx, f, r), f.Close())
+	}
+	if final, err := filepath.EvalSymlinks(path); err == nil {
+		path = final
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".scan-*.sarif")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	if err := errors.Join(report.WriteSARIF(context.WithoutCancel(ctx), f, r), f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(report.WriteSARIF(ctx, f, r), f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

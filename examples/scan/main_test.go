@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -102,6 +105,30 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Only files are replaced: as root it would be the machine's /dev/null.
+func TestRun_output(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no /dev/fd")
+	}
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target.sarif"), filepath.Join(dir, "link.sarif")
+	require.NoError(t, os.WriteFile(target, []byte("before"), 0o600))
+	require.NoError(t, os.Symlink(target, link))
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	for _, out := range []string{link, fmt.Sprintf("/dev/fd/%d", w.Fd())} {
+		var stdout, stderr bytes.Buffer
+		require.Zero(t, run(t.Context(), []string{"-scanner", "command", "-o", out, dir, "--", "echo", `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results":[]}]}`}, &stdout, &stderr), "%s%s", &stdout, &stderr)
+	}
+	require.NoError(t, w.Close())
+	piped, err := io.ReadAll(r)
+	require.NoError(t, err)
+	linked, err := os.ReadFile(target)
+	require.NoError(t, err)
+	assert.Contains(t, string(piped), `"2.1.0"`)
+	assert.JSONEq(t, string(linked), string(piped))
 }
 
 // sonar-scanner reads its configuration itself: a file may hold credentials and lines that go on.

@@ -180,7 +180,7 @@ func (c *config) resume() (*record, error) {
 	case c.build != "" && c.build != r.Build:
 		return nil, fmt.Errorf("%w: -build-id is %s, and the waybill is of build %s", errUsage, c.build, r.Build)
 	case r.Outcome != passed:
-		return nil, fmt.Errorf("%w: the waybill says that the run is %s in the stage %s", errStopped, r.Outcome, r.Stage)
+		return nil, fmt.Errorf("%w: the waybill says that the run is %s in the stage %s: bring the -out of a stage %s that passed", errStopped, r.Outcome, r.Stage, before)
 	case r.Stage != before:
 		return nil, fmt.Errorf("%w: the last stage was %s, and %s comes after %s", errUsage, r.Stage, c.stage, before)
 	case c.stage == "deploy" && c.hold == "" && (r.Change == nil || r.Change.DryRun):

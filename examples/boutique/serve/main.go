@@ -42,7 +42,7 @@ func serve(ctx context.Context, source string, orders int, verbose bool) (err er
 	}
 	defer os.RemoveAll(bin)
 	if err := local.Build(ctx, source, bin); err != nil {
-		return err
+		return fmt.Errorf("-source %s: %w", source, err)
 	}
 	log := io.Discard
 	if verbose {

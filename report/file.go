@@ -31,17 +31,16 @@ var _ Source = (*File)(nil)
 // Errors: ErrEmpty, ErrTruncated, ErrSyntax, ErrUnknownFormat (no SARIF at all), ErrUnsupported (another
 // version), ErrTooLarge (see Options.MaxValueBytes; nesting deeper than 10,000), or the error of the system.
 func OpenSARIF(ctx context.Context, path string, o *Options) (*File, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path) // first: to open a pipe may take forever
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file; ReadSARIF reads what is none")
+	}
 	if err != nil {
 		return nil, &Error{Op: "open", Subject: path, Err: pathCause(err)}
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
+	f, err := os.Open(path)
 	if err != nil {
-		f.Close()
-		return nil, &Error{Op: "open", Subject: path, Err: err}
+		return nil, &Error{Op: "open", Subject: path, Err: pathCause(err)}
 	}
 	r := &File{file: f, opts: o, doc: &document{name: path, ra: f, size: info.Size(), modified: info.ModTime()}}
 	r.doc.stat = func() (int64, time.Time, error) {

@@ -63,17 +63,18 @@ func (j *job) open(ctx context.Context, stdin io.Reader) (*inputs, error) {
 }
 
 func (in *inputs) report(ctx context.Context, name string, stdin io.Reader, o *format.ReadOptions) (report.Source, error) {
-	path := name
-	if path == "-" {
-		spooled, err := in.spool(stdin)
-		if err != nil {
-			return nil, fmt.Errorf("standard input: %w", err)
+	path, shown := name, name
+	if name == "-" {
+		shown = "standard input"
+	}
+	if info, err := os.Stat(name); name == "-" || err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		if path, err = in.spool(ctx, name, stdin); err != nil {
+			return nil, fmt.Errorf("%s: %w", shown, err)
 		}
-		path = spooled
 	}
 	f, err := format.Open(ctx, path, o)
 	if e := (*report.Error)(nil); path != name && errors.As(err, &e) {
-		e.Subject = strings.ReplaceAll(e.Subject, path, "standard input")
+		e.Subject = strings.ReplaceAll(e.Subject, path, shown)
 	}
 	if err != nil {
 		return nil, err
@@ -82,13 +83,32 @@ func (in *inputs) report(ctx context.Context, name string, stdin io.Reader, o *f
 	return f, nil
 }
 
-// spool copies standard input into a file, since reports are read more than once.
-func (in *inputs) spool(stdin io.Reader) (path string, err error) {
-	f, err := os.CreateTemp("", "normalize-stdin-*")
+// spool copies standard input or a pipe into a file, since reports are read more than once.
+func (in *inputs) spool(ctx context.Context, name string, stdin io.Reader) (path string, err error) {
+	f, err := os.CreateTemp("", "normalize-*")
 	if err != nil {
 		return "", err
 	}
 	in.done = append(in.done, func() error { return os.Remove(f.Name()) })
-	_, err = io.Copy(f, stdin)
-	return f.Name(), cmp.Or(err, f.Close())
+	copied := make(chan error, 1)
+	go func() {
+		from := stdin
+		if name != "-" {
+			pipe, err := os.Open(name)
+			if err != nil {
+				copied <- err
+				return
+			}
+			defer pipe.Close()
+			from = pipe
+		}
+		_, err := io.Copy(f, from)
+		copied <- cmp.Or(err, f.Close())
+	}()
+	select {
+	case err := <-copied:
+		return f.Name(), err
+	case <-ctx.Done(): // a terminal may never end
+		return "", context.Cause(ctx)
+	}
 }

@@ -166,6 +166,10 @@ func TestNormalize_exitCodes(t *testing.T) {
 		{"other version of SARIF", "", []string{file(t, "old.sarif", `{"version":"2.0.0","runs":[]}`)}, 3, "2.0.0"},
 		{"cannot write", "", []string{"-o", filepath.Join(good, "x"), good}, 3, "not a directory"},
 	}
+	if runtime.GOOS != "windows" {
+		code, _, stderr := run(`{"version":"2.1.0","runs":[]}`, "/dev/stdin")
+		assert.Zero(t, code, "SARIF from a pipe: %s", stderr)
+	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			code, out, stderr := run(tt.stdin, tt.args...)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/waybill-dev/waybill/report"
@@ -85,7 +86,7 @@ func userGit(ctx context.Context, dir string, args ...string) (stdout string, er
 func gitWith(ctx context.Context, env []string, dir string, args ...string) (stdout string, err error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "GIT_TERMINAL_PROMPT=0"), env...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), namesRepository), append(env, "GIT_TERMINAL_PROMPT=0")...)
 	out, err := cmd.Output()
 	if err != nil {
 		if e, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -94,6 +95,15 @@ func gitWith(ctx context.Context, env []string, dir string, args ...string) (std
 		return "", fmt.Errorf("git %s: %w", args[0], err)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// namesRepository reports whether a variable says of which repository git is to be: in a hook of another one, it
+// would be that one, and not the directory's.
+func namesRepository(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return slices.Contains([]string{
+		"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
+	}, name)
 }
 
 // policy says what may be shipped: what package report can gate on, and which steps may not be left to a

@@ -224,6 +224,21 @@ func TestSource_userConfiguration(t *testing.T) {
 	assert.Equal(t, "shop", p.record.Source)
 }
 
+// In a git hook the environment names the hook's repository. It is neither looked at nor written to.
+func TestGit_inHook(t *testing.T) {
+	d := inputsOf(t, "cart")
+	before, err := userGit(t.Context(), d.source(), "rev-parse", "HEAD")
+	require.NoError(t, err)
+	t.Setenv("GIT_DIR", filepath.Join(d.source(), ".git"))
+	t.Setenv("GIT_INDEX_FILE", filepath.Join(d.source(), ".git", "index"))
+	other, err := extractInputs(t.Context(), filepath.Join(t.TempDir(), "inputs"))
+	require.NoError(t, err)
+	assert.DirExists(t, filepath.Join(other.source(), ".git"))
+	after, err := userGit(t.Context(), d.source(), "rev-parse", "HEAD")
+	require.NoError(t, err)
+	assert.Equal(t, before, after)
+}
+
 // A source that is a part of a repository has a history all the same, and one that is not all there is said to be.
 func TestSource_history(t *testing.T) {
 	d := inputsOf(t, "cart")

@@ -58,7 +58,7 @@ func StartVault(tb TB, o *VaultOptions) *VaultServer {
 	cert, key := v.CA.Issue(tb, nil)
 	WriteFile(tb, filepath.Join(dir, "cert.pem"), string(cert))
 	WriteFile(tb, filepath.Join(dir, "key.pem"), string(key))
-	v.Client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: v.CA.ClientTLS(tb)}}
+	v.Client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: v.CA.ClientTLS(tb)}}
 
 	storage := fmt.Sprintf("storage \"raft\" {\n  path = %q\n  node_id = \"one\"\n}\ncluster_addr = \"https://%s\"\n", dir, FreeAddr(tb))
 	if o.Storage == "file" {

@@ -27,7 +27,7 @@ type ExtractOptions struct {
 	Platform string // "os/arch[/variant]"; empty takes the only image
 
 	MaxBytes   int64 // of all files together, uncompressed; 0 means 16 GiB
-	MaxEntries int   // of all layers together; 0 means 100,000
+	MaxEntries int   // of all layers together, with the directories that only names of others tell of; 0 means 100,000
 	MaxRatio   int64 // uncompressed bytes for each compressed one, beyond 16 MiB; 0 means 200
 
 	// AllowCaseCollisions permits names that differ only in case. They are refused otherwise, as one would
@@ -48,7 +48,7 @@ type ExtractOptions struct {
 //
 // Nothing is ever written outside dir. An entry with an absolute name or "..", a link that leads out of dir, a
 // device, socket or pipe, or a name that differs from another only in case ends the extraction with
-// [ErrUnsafe]; too many entries or bytes, or a layer that unpacks to an absurd multiple of its size, with
+// [ErrUnsafe]; too many entries or bytes, a name of more than 4,096 bytes or below more than 255 directories, or a layer that unpacks to an absurd multiple of its size, with
 // [ErrTooLarge]; bytes that are not what their digest says with [ErrDigest]. Absolute symbolic links are
 // images' daily bread and kept as they are: they mean the root of the image, and extraction never follows one.
 func (l *Layout) Extract(ctx context.Context, dir string, o *ExtractOptions) error {
@@ -136,7 +136,7 @@ func (x *extraction) layer(ctx context.Context, s *store, d v1.Descriptor, diffI
 	defer func() { _ = plain.Close() }()
 	r := &capped{r: io.TeeReader(plain, uncompressed), most: min(x.MaxBytes-x.bytes, 16<<20+x.MaxRatio*d.Size)}
 	x.fresh = map[string]bool{}
-	if err := x.entriesOf(tar.NewReader(r)); err != nil {
+	if err := x.entriesOf(ctx, tar.NewReader(r)); err != nil {
 		return err
 	}
 	// What follows the archive's end counts for the digests.
@@ -190,10 +190,12 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (x *extraction) entriesOf(tr *tar.Reader) error {
+func (x *extraction) entriesOf(ctx context.Context, tr *tar.Reader) error {
 	for {
 		h, err := tr.Next()
 		switch {
+		case ctx.Err() != nil: // the reader looks too, but not at what is buffered, which may unpack to a lot
+			return ctx.Err()
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, ErrTooLarge):
@@ -204,13 +206,20 @@ func (x *extraction) entriesOf(tr *tar.Reader) error {
 		if h.Typeflag == tar.TypeXGlobalHeader {
 			continue // speaks of the archive
 		}
-		if x.entries++; x.entries > x.MaxEntries {
-			return fail(ErrTooLarge, "more entries than the cap of %d", x.MaxEntries)
+		if err := x.count(); err != nil {
+			return err
 		}
 		if err := x.entry(h, tr); err != nil {
 			return fmt.Errorf("entry %.200q: %w", h.Name, err)
 		}
 	}
+}
+
+func (x *extraction) count() error {
+	if x.entries++; x.entries > x.MaxEntries {
+		return fail(ErrTooLarge, "more entries than the cap of %d", x.MaxEntries)
+	}
+	return nil
 }
 
 const (
@@ -242,8 +251,12 @@ func (x *extraction) entry(h *tar.Header, content io.Reader) error {
 	if err := x.collision(name); err != nil {
 		return err
 	}
-	for p := name; p != "." && !x.fresh[p]; p = path.Dir(p) {
+	x.fresh[name] = true
+	for p := dir; p != "." && !x.fresh[p]; p = path.Dir(p) {
 		x.fresh[p] = true
+		if err := x.count(); err != nil {
+			return err
+		}
 	}
 	if h.Typeflag != tar.TypeReg {
 		x.last = [2]string{} // it may be, or replace, a link on the way of others
@@ -299,6 +312,9 @@ func (x *extraction) realDir(dir string) (string, error) {
 		}
 		// Cleaned as an absolute name, so that ".." cannot climb out of the root.
 		done, left = ".", strings.TrimPrefix(path.Join("/", target, rest), "/")
+		if err := checkLength(left); err != nil {
+			return "", err
+		}
 	}
 	return done, nil
 }
@@ -319,7 +335,21 @@ func (x *extraction) safeName(s string) (string, error) {
 			return "", fail(ErrUnsafe, `the name holds ".."`)
 		}
 	}
-	return path.Clean(s), nil
+	s = path.Clean(s)
+	return s, checkLength(s)
+}
+
+// Longer names than this no image can use. Walking a name takes time that grows with the square of its depth.
+const (
+	maxNameBytes = 4096
+	maxNameDepth = 256
+)
+
+func checkLength(name string) error {
+	if len(name) > maxNameBytes || strings.Count(name, "/") >= maxNameDepth {
+		return fail(ErrTooLarge, "the name is longer than the cap of %d bytes, or below more than %d directories", maxNameBytes, maxNameDepth-1)
+	}
+	return nil
 }
 
 func (x *extraction) collision(name string) error {
@@ -353,7 +383,7 @@ func (x *extraction) write(name string, h *tar.Header, content io.Reader) error 
 	case tar.TypeReg:
 		return x.writeFile(name, h, content)
 	case tar.TypeSymlink:
-		if err := checkLink(name, h.Linkname); err != nil {
+		if err := errors.Join(checkLink(name, h.Linkname), checkLength(h.Linkname)); err != nil {
 			return err
 		}
 		if err := x.replace(name, func() error { return x.root.Symlink(h.Linkname, name) }); err != nil {

@@ -55,7 +55,7 @@ func FuzzExtract(f *testing.F) {
 		}
 		defer root.Close()
 		x := &extraction{ExtractOptions: ExtractOptions{}.withDefaults(), root: root, folded: map[string]string{}, fresh: map[string]bool{}}
-		_ = x.entriesOf(tar.NewReader(&layer))
+		_ = x.entriesOf(t.Context(), tar.NewReader(&layer))
 		_ = x.finishDirs()
 		entries, err := os.ReadDir(outside)
 		if err != nil || len(entries) != 1 {

@@ -158,6 +158,11 @@ func TestLayout_Extract_refuses(t *testing.T) {
 		{"backslash", []tar.Header{file(`a\..\..\out`)}, image.ExtractOptions{}, image.ErrUnsafe},
 		{"too many bytes", []tar.Header{{Name: "a", Size: 5000, Typeflag: tar.TypeReg}}, image.ExtractOptions{MaxBytes: 4000}, image.ErrTooLarge},
 		{"too many entries", []tar.Header{file("a"), file("b"), file("c")}, image.ExtractOptions{MaxEntries: 2}, image.ErrTooLarge},
+		{"name too deep", []tar.Header{file(strings.Repeat("a/", 256) + "b")}, image.ExtractOptions{}, image.ErrTooLarge},
+		{"name too long", []tar.Header{file(strings.Repeat(strings.Repeat("a", 99)+"/", 41) + "b")}, image.ExtractOptions{}, image.ErrTooLarge},
+		{"link too long", []tar.Header{link("a", strings.Repeat("b", 4097))}, image.ExtractOptions{}, image.ErrTooLarge},
+		{"too deep by a link", []tar.Header{file(strings.Repeat("a/", 200) + "b"), link("l", strings.Repeat("a/", 200)), file("l/" + strings.Repeat("c/", 60) + "d")}, image.ExtractOptions{}, image.ErrTooLarge},
+		{"too many directories", []tar.Header{file("a/b/c")}, image.ExtractOptions{MaxEntries: 2}, image.ErrTooLarge},
 		{"bomb", []tar.Header{{Name: "a", Size: 64 << 20, Typeflag: tar.TypeReg}}, image.ExtractOptions{}, image.ErrTooLarge},
 	}
 	for _, tt := range tests {

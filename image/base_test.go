@@ -280,6 +280,8 @@ func TestBuild_refuses(t *testing.T) {
 		{"flag as package", image.Spec{Layers: []image.Source{image.GoProgram{Package: "-toolexec=x"}}}, image.ErrInvalid, "not one package"},
 		{"unsupported platform", image.Spec{Layers: []image.Source{image.GoProgram{Package: ".", Dir: program(t)}}, Platforms: []string{"plan10/amd64"}}, image.ErrBuild, "plan10"},
 		{"user with too much", image.Spec{User: "1:2:3"}, image.ErrInvalid, "Spec.User"},
+		{"nothing at a place", image.Spec{Layers: []image.Source{image.At("/a", image.At("/b", nil)), image.Files{}}}, image.ErrInvalid, "Spec.Layers"},
+		{"no file system", image.Spec{Layers: []image.Source{image.Files{}, image.FS(nil)}}, image.ErrInvalid, "Spec.Layers"},
 		{"user with a space", image.Spec{User: "65532 65532"}, image.ErrInvalid, "Spec.User"},
 		{"everything", image.Spec{
 			Base: "UPPER", BaseLayout: &image.Layout{}, Platforms: []string{"linux"}, Layers: []image.Source{nil}, WorkDir: "rel",

@@ -90,9 +90,9 @@ func (s *store) readIndex() (*v1.IndexManifest, error) {
 }
 
 func (s *store) readCapped(name string, limit int64) ([]byte, error) {
-	f, err := s.root.Open(name)
+	f, _, err := s.openFile(name)
 	if err != nil {
-		return nil, inputError(err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))

@@ -185,11 +185,16 @@ func (a at) Files(ctx context.Context, t Target) iter.Seq2[File, error] {
 type anyPlatform interface{ samePlatforms() }
 
 func sameOnAll(src Source) bool {
-	if a, ok := src.(at); ok {
-		return sameOnAll(a.src)
-	}
-	_, ok := src.(anyPlatform)
+	_, ok := inner(src).(anyPlatform)
 	return ok
+}
+
+// inner is what [At] puts somewhere.
+func inner(src Source) Source {
+	for a, ok := src.(at); ok; a, ok = src.(at) {
+		src = a.src
+	}
+	return src
 }
 
 // collect reads a source to its end: sorted, names cleaned, parent directories added, nothing twice.

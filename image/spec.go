@@ -104,7 +104,7 @@ func (s Spec) check() (*plan, error) {
 		}
 		p.platforms = append(p.platforms, platform)
 	}
-	if slices.Contains(p.Layers, nil) {
+	if slices.ContainsFunc(p.Layers, func(src Source) bool { return inner(src) == nil || inner(src) == FS(nil) }) {
 		bad("Layers", "holds nil")
 	}
 	if p.WorkDir != "" && !path.IsAbs(p.WorkDir) {
@@ -172,11 +172,8 @@ func (p *plan) findEntrypoint() error {
 func (s Spec) checkApart(dirs ...string) error {
 	var errs []error
 	for _, src := range s.Layers {
-		for a, ok := src.(at); ok; a, ok = src.(at) {
-			src = a.src
-		}
 		for _, dir := range dirs {
-			if d, ok := src.(Dir); ok && dir != "" && isBelow(dir, string(d)) {
+			if d, ok := inner(src).(Dir); ok && dir != "" && isBelow(dir, string(d)) {
 				errs = append(errs, fmt.Errorf("Spec.Layers: directory %s has the layout or cache %s in it; put that elsewhere", string(d), dir))
 			}
 		}

@@ -59,23 +59,28 @@ func (s *store) has(d v1.Descriptor) bool {
 
 // open opens a blob of the size the descriptor names. The content is not verified; see [verifying].
 func (s *store) open(d v1.Descriptor) (*os.File, error) {
-	f, err := s.root.Open(blobPath(d.Digest))
-	if err != nil {
-		return nil, inputError(err)
+	f, size, err := s.openFile(blobPath(d.Digest))
+	if err == nil && size != d.Size {
+		_ = f.Close()
+		return nil, fail(ErrDigest, "blob %s has %d bytes, its descriptor says %d", d.Digest, size, d.Size)
 	}
-	info, err := f.Stat()
+	return f, err
+}
+
+// openFile opens a regular file. It looks first, as opening a pipe waits for its other end.
+func (s *store) openFile(name string) (f *os.File, size int64, err error) {
+	info, err := s.root.Stat(name)
 	switch {
+	case errors.Is(unsafe(err), ErrUnsafe):
+		err = fail(ErrInvalid, "%w", err)
 	case err != nil:
 	case !info.Mode().IsRegular():
-		err = fail(ErrInvalid, "blob %s is no regular file", d.Digest)
-	case info.Size() != d.Size:
-		err = fail(ErrDigest, "blob %s has %d bytes, its descriptor says %d", d.Digest, info.Size(), d.Size)
+		err = fail(ErrInvalid, "%s is no regular file", name)
+	default:
+		size = info.Size()
+		f, err = s.root.Open(name)
 	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
+	return f, size, inputError(err)
 }
 
 // blob implements content.

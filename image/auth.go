@@ -220,6 +220,9 @@ func (h *host) fetchToken(ctx context.Context, ch challenge, scopes []string) (t
 		t, err = h.askToken(ctx, realm, l, ch.params["service"], scopes)
 		return err
 	})
+	if l == (Login{}) && errors.Is(err, ErrDenied) {
+		return t, fail(ErrDenied, "%s wants a login and there is none for it: %w", h.name, err)
+	}
 	return t, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -224,4 +225,18 @@ func TestClient_Pull_resumes(t *testing.T) {
 	got, err := c.Pull(t.Context(), p.Ref, t.TempDir(), nil)
 	require.NoError(t, err)
 	assert.NoError(t, got.Verify(t.Context()))
+}
+
+// A proxy's page in place of a manifest is not the caller's fault.
+func TestClient_Resolve_noManifest(t *testing.T) {
+	for _, mediaType := range []string{"text/html", "application/vnd.oci.image.manifest.v1+json"} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", mediaType)
+			_, _ = w.Write([]byte("<html>log in</html>"))
+		}))
+		t.Cleanup(s.Close)
+		_, err := client(t, nil).Resolve(t.Context(), s.Listener.Addr().String()+"/app:1")
+		require.ErrorIs(t, err, image.ErrRegistry, mediaType)
+		assert.NotErrorIs(t, err, image.ErrInvalid)
+	}
 }

@@ -109,6 +109,16 @@ func TestClient_Push_wrongPassword(t *testing.T) {
 	assert.NotContains(t, err.Error(), "hunter2")
 }
 
+// A token server calls a login wrong that was never sent.
+func TestClient_Push_noLogin(t *testing.T) {
+	for _, token := range []bool{false, true} {
+		reg := imagetest.NewServer(t, &imagetest.Options{User: "u", Password: "p", Token: token})
+		_, err := client(t, nil).Push(t.Context(), build(t, nil), []string{reg.Host() + "/a:1"}, nil)
+		require.ErrorIs(t, err, image.ErrDenied)
+		assert.ErrorContains(t, err, reg.Host()+" wants a login and there is none for it")
+	}
+}
+
 func TestClient_PushAll(t *testing.T) {
 	reg := imagetest.NewServer(t, nil)
 	base := build(t, image.Files{"base": noise(layerBytes)})

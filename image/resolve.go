@@ -28,7 +28,8 @@ type Resolved struct {
 // Resolve asks what a reference points to. The manifest is fetched and held against its digest.
 //
 // It fails with [ErrNotFound], [ErrDenied], [ErrUnavailable], with [ErrDigest] when the registry sends other
-// bytes than the digest says, with [ErrTooLarge] past a cap, and with [ErrInvalid] for a malformed reference.
+// bytes than the digest says, with [ErrRegistry] when it sends what is no manifest, with [ErrTooLarge] past a cap,
+// and with [ErrInvalid] for a malformed reference.
 func (c *Client) Resolve(ctx context.Context, ref string) (*Resolved, error) {
 	r, err := c.resolve(ctx, ref)
 	return r, wrap("resolve", ref, err)
@@ -135,7 +136,11 @@ func (r *repository) get(ctx context.Context, identifier string) (*node, error) 
 	} else if want, err := parseDigest(got.header.Get("Docker-Content-Digest")); err == nil {
 		desc.Digest = want
 	}
-	return parseNode(desc, got.body)
+	n, err := parseNode(desc, got.body)
+	if errors.Is(err, ErrInvalid) { // the caller's input is not what is wrong
+		return nil, fail(ErrRegistry, "%s", err.Error())
+	}
+	return n, err
 }
 
 // manifest implements content.

@@ -49,11 +49,13 @@ func ParseOpenVEX(data []byte) (*Suppressions, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &Error{Op: "parse", Subject: "OpenVEX", Kind: ErrEmpty}
 	}
-	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, &Error{Op: "parse", Subject: "OpenVEX", Kind: ErrSyntax, Err: err}
-	}
-	if !strings.Contains(doc.Context, "openvex") {
+	err := json.Unmarshal(data, &doc)
+	wrong := (*json.UnmarshalTypeError)(nil)
+	if (err == nil || errors.As(err, &wrong)) && !strings.Contains(doc.Context, "openvex") {
 		return nil, &Error{Op: "parse", Subject: "OpenVEX", Kind: ErrUnknownFormat, Err: errors.New("@context does not name OpenVEX")}
+	}
+	if err != nil {
+		return nil, &Error{Op: "parse", Subject: "OpenVEX", Kind: ErrSyntax, Err: inWords(err)}
 	}
 	list := &Suppressions{}
 	var errs []error

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,8 +39,8 @@ type Clause struct {
 	// Severity is the least severity meant; unknown means any. Findings of unknown severity are always meant,
 	// since nobody said that they are harmless.
 	Severity Severity `json:"severity,omitempty"`
-	// Tools, Categories and CWE name what is meant; Rules and Paths are patterns as of path.Match, and a path
-	// pattern that ends in "/**" means everything below. A rule is also meant by an alias, and a rule or tool
+	// Tools, Categories and CWE name what is meant; Rules and Paths are patterns as of path.Match, in which "**"
+	// stands for any number of directories: "dir/**", "**/*.env". A rule is also meant by an alias, and a rule or tool
 	// by everyone in SaidBy; the path is that of the finding itself, which after [Dedupe] is that of the first.
 	Tools      []string   `json:"tools,omitempty"`
 	Rules      []string   `json:"rules,omitempty"`
@@ -180,11 +181,37 @@ func matchRule(pattern string, f *Finding) bool {
 }
 
 func matchPattern(pattern, name string) bool {
-	if dir, ok := strings.CutSuffix(pattern, "/**"); ok {
-		return strings.HasPrefix(name, dir+"/")
+	if dir, ok := strings.CutSuffix(pattern, "/**"); pattern == name || ok && strings.HasPrefix(name, dir+"/") {
+		return true // also where a name has * or [ in it
+	}
+	if strings.Contains(pattern, "**") {
+		return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
 	}
 	ok, err := path.Match(pattern, name)
-	return ok && err == nil || pattern == name
+	return ok && err == nil
+}
+
+// matchParts matches part by part; "**" is any number of parts, at the end at least one.
+func matchParts(pattern, name []string) bool {
+	for i, p := range pattern {
+		switch {
+		case p == "**" && i == len(pattern)-1:
+			return i < len(name)
+		case p == "**":
+			for j := i; j < len(name); j++ {
+				if matchParts(pattern[i+1:], name[j:]) {
+					return true
+				}
+			}
+			return false
+		case i >= len(name):
+			return false
+		}
+		if ok, err := path.Match(p, name[i]); !ok || err != nil {
+			return false
+		}
+	}
+	return len(pattern) == len(name)
 }
 
 // String returns the name of the clause, or what it says.
@@ -391,7 +418,7 @@ func (p Policy) Validate() error {
 			}
 		}
 		for _, pattern := range slices.Concat(c.Rules, c.Paths) {
-			if _, err := path.Match(strings.TrimSuffix(pattern, "/**"), ""); err != nil {
+			if _, err := path.Match(pattern, ""); err != nil {
 				bad("fail[%d]: pattern %q: %w", i, pattern, err)
 			}
 		}
@@ -454,5 +481,15 @@ func strictJSON(data []byte, v any) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	return dec.Decode(v)
+	return inWords(dec.Decode(v))
+}
+
+// inWords says of a value of the wrong type where it is, which package json does in the names of Go.
+func inWords(err error) error {
+	wrong := (*json.UnmarshalTypeError)(nil)
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	where := cmp.Or(strings.TrimPrefix(wrong.Field, "Policy."), "the file")
+	return fmt.Errorf("%s must not be a JSON %s", where, wrong.Value)
 }

@@ -27,7 +27,7 @@ type SuppressionEntry struct {
 	Tool     string   `json:"tool,omitempty"`
 	// Rule is the rule, the advisory, or one of its aliases.
 	Rule string `json:"rule,omitempty"`
-	// Path is a pattern as of path.Match; DIR/** means all below.
+	// Path is a pattern as of path.Match; ** stands for any number of directories.
 	Path string `json:"path,omitempty"`
 	// Package is a package URL, without a version for all versions, or a package's bare name.
 	Package string `json:"package,omitempty"`
@@ -116,7 +116,7 @@ func (e *SuppressionEntry) check() []error {
 	if e.Expires.IsZero() {
 		errs = append(errs, errors.New("expires is missing"))
 	}
-	if _, err := path.Match(strings.TrimSuffix(e.Path, "/**"), ""); err != nil {
+	if _, err := path.Match(e.Path, ""); err != nil {
 		errs = append(errs, fmt.Errorf("path: %w", err))
 	}
 	return errs

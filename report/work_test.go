@@ -188,6 +188,7 @@ func TestParseSuppressions_invalid(t *testing.T) {
 		"everything": {`{"version":1,"suppressions":[{"reason":"x","expires":"2030-01-01"}]}`, "matches everything"},
 		"unknown":    {`{"version":1,"suppressions":[{"rules":"a"}]}`, "unknown field"},
 		"date":       {`{"version":1,"suppressions":[{"rule":"a","reason":"x","expires":"tomorrow"}]}`, "not like 2006-01-02"},
+		"list":       {`[]`, "the file must not be a JSON array"},
 		"more":       {`{"version":1,"suppressions":[]}{}`, "more text"},
 		"version":    {`{"suppressions":[]}`, "version is 0"},
 		"pattern":    {`{"version":1,"suppressions":[{"path":"[","reason":"x","expires":"2030-01-01"}]}`, "syntax error in pattern"},
@@ -295,6 +296,17 @@ func TestPolicy_Decide_names(t *testing.T) {
 	}
 }
 
+func TestPolicy_Decide_paths(t *testing.T) {
+	f := report.Finding{Location: report.Location{Path: "services/cart/cfg/[a].env"}}
+	for pattern, want := range map[string]bool{
+		"services/**": true, "services/*/**": true, "services/cart/cfg/**": true, "services/cart/cfg/[a].env/**": false, "service/**": false,
+		"**": true, "**/*.env": true, "**/cfg/**": true, "services/**/*.env": true, "services/**/cart/*/*.env": true, "**/*.go": false, "**/services": false,
+		"services/*/*/*.env": true, "services/*.env": false, "services/cart/cfg/[a].env": true,
+	} {
+		assert.Equal(t, want, report.Policy{Fail: []report.Clause{{Paths: []string{pattern}}}}.Decide(f).Fails, pattern)
+	}
+}
+
 func TestPolicy_Gate_closed(t *testing.T) {
 	p := report.Policy{Fail: []report.Clause{{Severity: report.SeverityCritical}}}
 	for name, r := range map[string]*report.Report{
@@ -326,10 +338,12 @@ func TestParsePolicy(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, report.SeverityHigh, p.Fail[0].Severity)
 	for in, want := range map[string]string{
-		``:                           "empty",
-		`{"version":1}`:              "asks for nothing",
-		`{"version":2,"fail":[{}]}`:  "version is 2",
-		`{"version":1,"fails":[{}]}`: "unknown field",
+		``:                                   "empty",
+		`{"version":1}`:                      "asks for nothing",
+		`{"version":2,"fail":[{}]}`:          "version is 2",
+		`{"version":1,"fails":[{}]}`:         "unknown field",
+		`[]`:                                 "the file must not be a JSON array",
+		`{"version":1,"fail":[{"max":"3"}]}`: "fail.max must not be a JSON string",
 		`{"version":1,"fail":[{"severity":"HIGH"}]}`:                                                "none of critical",
 		`{"version":1,"fail":[{"max":-1,"cwe":["x"],"paths":["["]}],"coverage":{"minPercent":101}}`: "fail[0].max is negative\nfail[0].cwe",
 	} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // diffContext is the number of unchanged lines around a change.
@@ -18,10 +19,31 @@ func diff(s *snapshot, changed map[string][]byte) string {
 	for _, name := range slices.Sorted(maps.Keys(changed)) {
 		i := slices.IndexFunc(s.files, func(f file) bool { return f.path == name })
 		before, _ := s.objs.Blob(s.files[i].hash) // it was edited, so it is there
-		fmt.Fprintf(&b, "diff --git a/%s b/%s\n--- a/%s\n+++ b/%s\n", name, name, name, name)
+		from, to, end := quoted("a/"+name), quoted("b/"+name), ""
+		if strings.Contains(name, " ") {
+			end = "\t" // to patch a name ends at the first space otherwise
+		}
+		fmt.Fprintf(&b, "diff --git %s %s\n--- %s%s\n+++ %s%s\n", from, to, from, end, to, end)
 		unified(&b, splitLines(before), splitLines(changed[name]))
 	}
 	return b.String()
+}
+
+// quoted returns a file name as it stands in a diff: in quotes, with escapes, when it is not plain text.
+func quoted(name string) string {
+	special := func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' || r == '\\' }
+	if utf8.ValidString(name) && !strings.ContainsFunc(name, special) {
+		return name
+	}
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		if special(rune(c)) || c >= utf8.RuneSelf {
+			fmt.Fprintf(&b, `\%03o`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return `"` + b.String() + `"`
 }
 
 func splitLines(data []byte) []string {

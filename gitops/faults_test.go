@@ -54,6 +54,7 @@ func TestBump_faults(t *testing.T) {
 		"away for a moment":      {[]gitopstest.Fault{{Status: 503, Times: 3}}, nil, "", 4, 2},
 		"away":                   {[]gitopstest.Fault{{Status: 503, Times: 99}}, gitops.ErrUnavailable, "HTTP 503", 0, 1},
 		"references cut":         {[]gitopstest.Fault{{Service: "git-upload-pack", Advertise: true, Cut: 40}}, nil, "", 2, 2},
+		"a length cut":           {[]gitopstest.Fault{{Service: "git-upload-pack", Advertise: true, Cut: 2}}, nil, "", 2, 2},
 		"pack cut":               {[]gitopstest.Fault{{Service: "git-upload-pack", Cut: 60}}, nil, "", 2, 2},
 		"every pack cut":         {[]gitopstest.Fault{{Service: "git-upload-pack", Cut: 60, Times: 99}}, gitops.ErrUnavailable, "cut short", 0, 1},
 		"teapot":                 {[]gitopstest.Fault{{Status: 418}}, gitops.ErrProtocol, "HTTP 418", 0, 1},

@@ -144,11 +144,15 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case b.ctx.Err() != nil:
 		// The cause alone: over HTTP/2 err is the context's own, and would pass for the end of the caller's context.
-		err = context.Cause(b.ctx)
+		return n, context.Cause(b.ctx)
 	}
-	return n, err
+	// Wrapped, as the reader of lines takes a bare [io.ErrUnexpectedEOF] for a length that makes no sense.
+	return n, fmt.Errorf("the connection broke: %w", err)
 }
 
 func (b *body) Close() error {

@@ -257,6 +257,7 @@ func TestBump_strangeServers(t *testing.T) {
 		"garbage":         {advert(head + pkt("zz refs/heads/main\x00x\n") + "0000"), gitops.ErrProtocol, ""},
 		"sha256":          {advert(head + pkt(strings.Repeat("a", 64)+" HEAD\x00object-format=sha256\n") + "0000"), gitops.ErrProtocol, "sha256"},
 		"empty":           {advert(head + pkt(zero+" capabilities^{}\x00report-status\n") + "0000"), gitops.ErrNotFound, "empty"},
+		"empty, old git":  {advert(head + "0000"), gitops.ErrNotFound, "empty"},
 		"error line":      {advert(pkt("ERR access denied, go away")), gitops.ErrDenied, "go away"},
 		"endless": {func(w http.ResponseWriter, _ *http.Request) {
 			advert(head+pkt(strings.Repeat("a", 40)+" refs/heads/x\x00ofs-delta\n"))(w, nil)
@@ -319,6 +320,10 @@ func TestBump_diffApplies(t *testing.T) {
 	dir := t.TempDir()
 	git(t, dir, "init", "-q", "-b", "main", ".")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(strings.Replace(text, "images:", "kind: Kustomization\nimages:", 1)), 0o600))
+	odd := []string{"a b.yaml", "ü.yaml", "quo\"te.yaml", "back\\slash.yaml", "tab\there.yaml", "new\nline.yaml"}
+	for _, name := range odd {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("image: reg.io/a:v1\n"), 0o600))
+	}
 	git(t, dir, "add", "-A")
 	git(t, dir, "commit", "-qm", "first")
 	bare := filepath.Join(t.TempDir(), "deploy.git")
@@ -334,9 +339,11 @@ func TestBump_diffApplies(t *testing.T) {
 	git(t, dir, "apply", "--whitespace=nowarn", patch)
 	_, err = repo.Bump(t.Context(), edits, nil)
 	require.NoError(t, err)
-	got, err := os.ReadFile(filepath.Join(dir, "kustomization.yaml"))
-	require.NoError(t, err)
-	assert.Equal(t, git(t, bare, "show", "main:kustomization.yaml"), string(got), dry.Diff)
+	for _, name := range append(odd, "kustomization.yaml") {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.Equal(t, git(t, bare, "show", "main:"+name), string(got), dry.Diff)
+	}
 }
 
 func TestBump_https(t *testing.T) {

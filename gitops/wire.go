@@ -64,12 +64,17 @@ func readAdvert(r io.Reader, branch string) (*advert, error) {
 	a := &advert{branch: branch}
 	var head plumbing.Hash
 	heads := map[plumbing.Hash]string{} // first branch with that hash, for servers that do not say where HEAD points
+	inHead := false                     // of the smart HTTP reply, which ends in a flush of its own
 	for s.Scan() {
 		line := bytes.TrimSuffix(s.Bytes(), []byte("\n"))
 		switch {
-		case len(line) == 0 && a.capabilities == nil, bytes.HasPrefix(line, []byte("# service=")):
-			continue // the head of the smart HTTP reply
-		case len(line) == 0:
+		case bytes.HasPrefix(line, []byte("# service=")):
+			inHead = true
+			continue
+		case len(line) == 0 && inHead:
+			inHead = false
+			continue
+		case len(line) == 0: // older git says nothing at all of an empty repository
 			return a, a.choose(branch, head, heads)
 		case a.capabilities == nil:
 			ref, capabilities, found := bytes.Cut(line, []byte{0})

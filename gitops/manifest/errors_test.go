@@ -39,6 +39,7 @@ func TestSet_errors(t *testing.T) {
 		"merged, no image":        {"b: &b {tag: v1}\na: {<<: *b, repository: reg.io/web}\nc: {<<: *b, other: x}\n", web, manifest.ErrAlias, "no image"},
 		"digest without a key":    {"image: {repository: reg.io/web, tag: v1}\n", []manifest.Edit{{Image: "reg.io/web", To: "@" + digest}}, manifest.ErrUnsupported, "tag@digest"},
 		"several lines, plain":    {"image: {repository: reg.io/web, tag: v1\n  }\na: {repository: reg.io/web, tag: v1\n   x}\n", web, manifest.ErrUnsupported, "several lines"},
+		"merged, another's too":   {"d: &d {repository: reg.io/web, tag: v1}\na: {image: {<<: *d}}\nb: {image: {<<: *d, repository: other}}\n", web, manifest.ErrAlias, "the value on line 1 is used by other too"},
 		"tag of its own":          {"image: !custom reg.io/web:v1\n", web, manifest.ErrUnsupported, "f.yaml:1:8: reg.io/web: found in a form that cannot be edited: a value with the tag !custom"},
 		"tag of a number":         {"image: {repository: reg.io/web, tag: !!float 1.1}\n", web, manifest.ErrUnsupported, "the tag !!float"},
 		"deep":                    {strings.Repeat("[", 5000) + strings.Repeat("]", 5000), web, nil, "f.yaml"},
@@ -182,4 +183,21 @@ func TestEditor_template(t *testing.T) {
 	_, _, err = e.File("t.yaml", []byte("image: reg.io/web:v1\n---\n{{- if .x }}\napp: web\n{{- end }}\n"))
 	require.ErrorIs(t, err, manifest.ErrTemplate)
 	require.ErrorIs(t, e.Check(), manifest.ErrNotFound)
+}
+
+// A tag alone takes a digest along, and is a tag still when the next one comes.
+func TestSet_pathToPinnedTag(t *testing.T) {
+	out := []byte("versions: {web: v1}\n")
+	for _, to := range []string{"v2@" + digest, "v3@" + digest, "v4"} {
+		edits := []manifest.Edit{{Image: "reg.io/web", To: to, Path: "/versions/web"}}
+		got, ch, err := manifest.Set("f.yaml", out, edits, nil)
+		require.NoError(t, err)
+		assert.Equal(t, "versions: {web: "+to+"}\n", string(got))
+		require.Len(t, ch, 1)
+		assert.Equal(t, to == "v4", ch[0].DroppedDigest == digest)
+		out, ch, err = manifest.Set("f.yaml", got, edits, nil)
+		require.NoError(t, err)
+		assert.Equal(t, string(got), string(out))
+		assert.Empty(t, ch)
+	}
 }

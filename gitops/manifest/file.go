@@ -394,7 +394,7 @@ func (f *finder) sharing(o op, values map[*yaml.Node][]*target, wanted map[*targ
 	ways := map[*yaml.Node]bool{} // the aliases through which an edited image reaches the scalar
 	for _, t := range values[n] {
 		if v, ok := wanted[t][n]; !ok || v != o.value {
-			return fmt.Errorf("&%s is used by %s too", n.Anchor, t.ref.name)
+			return fmt.Errorf("the value on line %d is used by %s too", n.Line, t.ref.name)
 		}
 		for _, s := range t.slots() {
 			if s.scalar() == n {

@@ -484,7 +484,8 @@ func (f *finder) at(root *yaml.Node, pointer string, id string) *target {
 	if n.Kind != yaml.ScalarNode {
 		return nil
 	}
-	if ref, err := parseReference(last.text()); err == nil && (ref.tag != "" || ref.digest != "" || strings.Contains(ref.name, "/") || identity(ref.name) == id) {
+	// One word, with a digest or without, is a tag unless it is the repository.
+	if ref, err := parseReference(last.text()); err == nil && (ref.tag != "" || strings.Contains(ref.name, "/") || identity(ref.name) == id) {
 		return &target{form: whole, path: path, whole: last, ref: ref, ids: []string{identity(ref.name)}}
 	}
 	return &target{form: loneTag, path: path, tag: last, ref: withTag(reference{}, last.text(), ""), ids: []string{id}}

@@ -74,6 +74,11 @@ func parse(args []string, stderr io.Writer) (*request, error) {
 	q := &request{}
 	flags := flag.NewFlagSet("bump", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: bump -repo URL -image REPOSITORY=TO [-image …] [flags]")
+		flags.PrintDefaults()
+		fmt.Fprintln(stderr, "Credentials: GIT_TOKEN for https; SSH_KEY_FILE for ssh, with SSH_KNOWN_HOSTS or else ~/.ssh/known_hosts.")
+	}
 	flags.StringVar(&q.url, "repo", "", "`URL` of the repository: https, ssh or user@host:path")
 	flags.StringVar(&q.options.Branch, "branch", "", "branch `name`; default the one the remote HEAD points to")
 	flags.Func("image", "`REPOSITORY=TO`: set images of the repository to a tag, tag@digest, @digest or full reference; may be repeated", func(s string) error {
@@ -101,16 +106,26 @@ func parse(args []string, stderr io.Writer) (*request, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	if q.url == "" || len(q.edits) == 0 || flags.NArg() > 0 {
-		flags.Usage()
-		return nil, errors.New("wrong usage")
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case q.url == "":
+		err = errors.New("-repo is required")
+	case len(q.edits) == 0:
+		err = errors.New("-image is required")
 	}
-	return q, nil
+	if err != nil {
+		fmt.Fprintln(stderr, "bump:", err)
+	}
+	return q, err
 }
 
 // do bumps, prints the outcome, and returns the exit code.
 func (q *request) do(ctx context.Context, stdout io.Writer) (int, error) {
-	if err := q.credentials(); err != nil {
+	if err := q.credentials(); errors.Is(err, errNoKey) {
+		return 2, err
+	} else if err != nil {
 		return 3, err
 	}
 	repo, err := gitops.New(q.url, &q.options)
@@ -140,14 +155,22 @@ func (q *request) do(ctx context.Context, stdout io.Writer) (int, error) {
 	return 0, nil
 }
 
+var errNoKey = errors.New("SSH_KEY_FILE is required for ssh")
+
 // credentials reads the environment.
 func (q *request) credentials() error {
-	if token := os.Getenv("GIT_TOKEN"); token != "" && strings.HasPrefix(q.url, "http") {
-		q.options.Token = func(context.Context) (string, error) { return token, nil }
+	switch scheme, _, found := strings.Cut(q.url, "://"); {
+	case scheme == "http", scheme == "https":
+		if token := os.Getenv("GIT_TOKEN"); token != "" {
+			q.options.Token = func(context.Context) (string, error) { return token, nil }
+		}
+		return nil
+	case found && scheme != "ssh", !strings.Contains(q.url, ":"):
+		return nil // gitops.New says what is wrong with it
 	}
 	name := os.Getenv("SSH_KEY_FILE")
-	if name == "" || strings.HasPrefix(q.url, "http") {
-		return nil
+	if name == "" {
+		return errNoKey
 	}
 	q.options.SSHKey = func(context.Context) (string, error) {
 		key, err := os.ReadFile(name)
@@ -157,11 +180,13 @@ func (q *request) credentials() error {
 	if known == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return err
+			return fmt.Errorf("SSH_KNOWN_HOSTS is not set: %w", err)
 		}
 		known = filepath.Join(home, ".ssh", "known_hosts")
 	}
 	var err error
-	q.options.KnownHosts, err = os.ReadFile(known)
-	return err
+	if q.options.KnownHosts, err = os.ReadFile(known); err != nil {
+		return fmt.Errorf("known hosts of SSH_KNOWN_HOSTS or ~/.ssh: %w", err)
+	}
+	return nil
 }

@@ -96,19 +96,22 @@ func TestBump(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "reg.io/web", "near match")
 
-	for name, args := range map[string][]string{
-		"nothing":        {},
-		"no image":       {"-repo", repo.URL()},
-		"branch":         {"-repo", repo.URL(), "-image", "a=b", "-branch", "--upload-pack=x"},
-		"path":           {"-repo", repo.URL(), "-image", "a=b", "-path", "../x"},
-		"rule":           {"-repo", repo.URL(), "-image", "a=b", "-supersede", "x"},
-		"plain http":     {"-repo", "http://git.example.test/x", "-image", "a=b"},
-		"template":       {"-repo", repo.URL(), "-image", "a=b", "-message", "{{.X}}"},
-		"ssh, no key":    {"-repo", "git@localhost:x.git", "-image", "a=b"},
-		"what to set to": {"-repo", repo.URL(), "-image", "a=b:"},
+	for says, args := range map[string][]string{
+		"-repo is required":        {},
+		"-image is required":       {"-repo", repo.URL()},
+		`unexpected argument "x"`:  {"-repo", repo.URL(), "-image", "a=b", "x"},
+		"not the name of a branch": {"-repo", repo.URL(), "-image", "a=b", "-branch", "--upload-pack=x"},
+		`path "../x"`:              {"-repo", repo.URL(), "-image", "a=b", "-path", "../x"},
+		"want build or semver":     {"-repo", repo.URL(), "-image", "a=b", "-supersede", "x"},
+		"plain http":               {"-repo", "http://git.example.test/x", "-image", "a=b"},
+		"Message: template":        {"-repo", repo.URL(), "-image", "a=b", "-message", "{{.X}}"},
+		"SSH_KEY_FILE is required": {"-repo", "git@localhost:x.git", "-image", "a=b"},
+		"want https://host/path":   {"-repo", "/srv/x.git", "-image", "a=b"},
+		"is not a tag":             {"-repo", repo.URL(), "-image", "a=b:"},
 	} {
 		code, _, stderr := run(env, args...)
-		assert.Equal(t, 2, code, "%s: %s", name, stderr)
+		assert.Equal(t, 2, code, stderr)
+		assert.Contains(t, stderr, says)
 	}
 	code, _, stderr = run(nil, "-repo", repo.URL(), "-image", "reg.io/web=v1")
 	assert.Equal(t, 3, code, stderr)

@@ -64,7 +64,10 @@ type failed struct {
 	Report *argocd.Report `json:"report,omitempty"`
 }
 
-var errUsage = errors.New("usage")
+var (
+	errUsage = errors.New("usage")
+	errPrint = errors.New("cannot print")
+)
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	j, err := parse(args, stderr)
@@ -85,7 +88,7 @@ func code(err error) int {
 	case errors.Is(err, errUsage), errors.Is(err, argocd.ErrInvalid):
 		return 2
 	}
-	for _, broken := range []error{argocd.ErrDenied, argocd.ErrUnavailable, argocd.ErrNotFound, argocd.ErrReply, argocd.ErrRefused, context.Canceled} {
+	for _, broken := range []error{errPrint, argocd.ErrDenied, argocd.ErrUnavailable, argocd.ErrNotFound, argocd.ErrReply, argocd.ErrRefused, context.Canceled} {
 		if errors.Is(err, broken) {
 			return 3
 		}
@@ -141,6 +144,11 @@ func (j *job) do(ctx context.Context, token string, stdout io.Writer) error {
 	var mu sync.Mutex
 	var errs []error
 	out := json.NewEncoder(stdout)
+	show := func(v any) {
+		if err := out.Encode(v); err != nil {
+			errs = append(errs, fmt.Errorf("%w: %w", errPrint, err))
+		}
+	}
 	for _, app := range j.apps {
 		wg.Go(func() {
 			d, err := client.SyncAndWait(ctx, app, j.want, &argocd.WaitOptions{Timeout: j.timeout})
@@ -151,10 +159,11 @@ func (j *job) do(ctx context.Context, token string, stdout io.Writer) error {
 				if e, ok := errors.AsType[*argocd.Error](err); ok {
 					f.Report = e.Report
 				}
-				errs = append(errs, err, out.Encode(f))
+				errs = append(errs, err)
+				show(f)
 				return
 			}
-			errs = append(errs, out.Encode(report(d)))
+			show(report(d))
 		})
 	}
 	wg.Wait()

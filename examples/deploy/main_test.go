@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"testing"
 	"testing/fstest"
@@ -104,6 +105,15 @@ func TestDeploy_codes(t *testing.T) {
 func TestDeploy_unreachable(t *testing.T) {
 	s := server(t, argocd.Healthy)
 	s.Close()
-	code, _, stderr := deploy(t, "t0p", "-server", s.URL, "-app", "shop", "-timeout", "20s")
+	code, _, stderr := deploy(t, "t0p", "-server", s.URL, "-app", "shop", "-timeout", "500ms")
 	assert.Equal(t, 3, code, stderr)
+}
+
+func TestDeploy_outputFull(t *testing.T) {
+	s := server(t, argocd.Healthy)
+	var stderr bytes.Buffer
+	read, write := io.Pipe()
+	require.NoError(t, read.Close())
+	code := run(t.Context(), []string{"-server", s.URL, "-app", "shop"}, func(string) string { return "t0p" }, write, &stderr)
+	assert.Equal(t, 3, code, stderr.String())
 }

@@ -18,8 +18,8 @@
 //
 // Every error is an [*Error], or the joined errors of a bad [Options] inside one. Its Kind is one of the
 // sentinels below and is found by [errors.Is]. The failure of a wait carries a [*Report] of what was last
-// seen. A wait that ran out also is a [context.DeadlineExceeded], one that was cancelled a
-// [context.Canceled]. What the server answered is reached by [errors.As] with a [*StatusError].
+// seen. A wait that ran out also is a [context.DeadlineExceeded], and ErrUnavailable when the server was out of
+// reach at its end; one that was cancelled is a [context.Canceled]. What the server answered is reached by [errors.As] with a [*StatusError].
 package argocd
 
 import (

@@ -299,6 +299,17 @@ func TestWait_races(t *testing.T) {
 			faults: []argocdtest.Fault{{Status: 503, Times: -1}},
 			kind:   argocd.ErrUnavailable,
 		},
+		"the server is gone, and time is short": {
+			faults: []argocdtest.Fault{{Status: 503, Times: -1}},
+			opts:   argocd.WaitOptions{Timeout: 3 * time.Second},
+			kind:   argocd.ErrUnavailable, says: "timed out",
+		},
+		"the server goes meanwhile": {
+			health: []argocdtest.Step{{Health: argocd.Progressing}},
+			before: func(w *world) { later(5*time.Second, func() { w.s.Fail(argocdtest.Fault{Status: 503, Times: -1}) }) },
+			opts:   argocd.WaitOptions{Timeout: 40 * time.Second},
+			kind:   argocd.ErrUnavailable, says: "timed out",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

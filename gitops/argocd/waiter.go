@@ -307,7 +307,7 @@ func reconciledBefore(a *Application) bool {
 // stream watches the application for as long as ctx lasts, through cuts.
 func (w *waiter) stream(ctx context.Context, events chan<- Event) {
 	pause := retry.Policy{Base: 100 * time.Millisecond, Max: 5 * time.Second}
-	for failures := 0; ctx.Err() == nil; {
+	for failures := 0; ; {
 		sctx, cancel := context.WithCancel(ctx)
 		w.dropStream.Store(&cancel)
 		got := false
@@ -325,7 +325,9 @@ func (w *waiter) stream(ctx context.Context, events chan<- Event) {
 			failures = 0
 		}
 		failures++
-		_ = retry.Sleep(ctx, pause.Pause(failures))
+		if retry.Sleep(ctx, pause.Pause(failures)) != nil {
+			return // the deadline lies within the pause, if it has not come yet
+		}
 	}
 }
 
@@ -335,10 +337,13 @@ func (w *waiter) ended(ctx context.Context) error {
 	if w.lastErr != nil {
 		err = fmt.Errorf("%w (last request: %w)", err, w.lastErr)
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &kindError{ErrTimeout, err}
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &kindError{nil, err}
 	}
-	return &kindError{nil, err}
+	if w.last == nil || w.failures > 0 && time.Since(w.failingSince) >= patience {
+		err = &kindError{ErrUnavailable, err} // the server is to blame, not the application
+	}
+	return &kindError{ErrTimeout, err}
 }
 
 // report gathers what there is to say about a failure. It asks for the resource tree, which alone knows why a

@@ -107,14 +107,18 @@ type limitReader struct {
 }
 
 func (l *limitReader) Read(p []byte) (int, error) {
+	// Errors of ours are told from those of the syntax however deep the decoder wraps them.
 	if err := l.ended(); err != nil {
-		return 0, err
+		return 0, &Error{Op: "read", Err: err}
 	}
 	if l.n-l.dec.InputOffset() > l.max {
 		return 0, &Error{Op: "read", Kind: ErrTooLarge, Err: fmt.Errorf("the value at byte %d is longer than %d bytes (Options.MaxValueBytes)", l.base+l.dec.InputOffset(), l.max)}
 	}
 	n, err := l.r.Read(p)
 	l.n += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &Error{Op: "read", Err: pathCause(err)}
+	}
 	return n, err
 }
 

@@ -198,3 +198,32 @@ type foreign struct{ cancelled }
 func (foreign) All(context.Context) iter.Seq2[report.Finding, error] {
 	return func(yield func(report.Finding, error) bool) { yield(report.Finding{Run: 9}, nil) }
 }
+
+// endsAfter is a context that ends when it was asked a number of times.
+type endsAfter struct {
+	context.Context
+	left int
+}
+
+func (c *endsAfter) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A file that was not read to its end is not called broken.
+func TestOpenSARIF_cancelled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "big.sarif")
+	require.NoError(t, generateFile(path, 300, 0))
+	for left := 0; ; left++ {
+		f, err := report.OpenSARIF(&endsAfter{t.Context(), left}, path, nil)
+		if err == nil {
+			require.NoError(t, f.Close())
+			require.Greater(t, left, 3)
+			return
+		}
+		require.ErrorIs(t, err, context.Canceled)
+		require.EqualError(t, err, "report: read "+path+": context canceled")
+	}
+}

@@ -139,7 +139,7 @@ func TestRead_unknown(t *testing.T) {
 		{"clover", `<coverage generated="1"><project/></coverage>`, report.ErrUnknownFormat, `Cobertura`},
 		{"jacoco", `<report name="x"/>`, report.ErrUnknownFormat, `Cobertura`},
 		{"utf-16", "\xff\xfe[\x00]\x00", report.ErrSyntax, `UTF-16`},
-		{"cut", `{"SchemaVers`, report.ErrTruncated, `seen so far`},
+		{"cut", `{"SchemaVers`, report.ErrTruncated, `truncated: the input ends too early; seen so far`},
 		{"deep", strings.Repeat(`{"a":`, 100_000), report.ErrTooLarge, `cap of 1000`},
 		{"deep lists", `{"a":` + strings.Repeat(`[`, 100_000), report.ErrTooLarge, `cap of 1000`},
 	}

@@ -81,6 +81,9 @@ func (e *SyntaxError) Error() string {
 	if e.Line > 0 {
 		return fmt.Sprintf("line %d: %v", e.Line, e.Err)
 	}
+	if e.Offset == 0 && errors.Is(e.Err, ErrTruncated) {
+		return e.Err.Error() // nobody counted where the end is
+	}
 	return fmt.Sprintf("byte %d: %v", e.Offset, e.Err)
 }
 

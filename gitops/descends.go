@@ -11,8 +11,8 @@ import (
 )
 
 // Descends reports whether rev is ancestor or has it in its history: whether what was deployed with rev
-// contains ancestor. Both are full hashes. A revision the server does not have is [ErrNotFound]; one it has but
-// does not hand out, because no branch leads to it, is [ErrNotFound] too.
+// contains ancestor. Both are full hashes. A rev that the server does not have, or does not hand out because no
+// branch leads to it, is [ErrNotFound]; an ancestor that nobody has is in no history, so the answer is false.
 func (r *Repo) Descends(ctx context.Context, ancestor, rev string) (bool, error) {
 	for name, h := range map[string]string{"ancestor": ancestor, "rev": rev} {
 		if !plumbing.IsHash(h) {

@@ -88,6 +88,12 @@ func TestManifests(t *testing.T) {
 	assert.Equal(t, []string{"example.com/web:1"}, live[1].Images)
 	assert.Equal(t, "web", live[1].Name)
 	assert.Empty(t, live[0].Images, "a ConfigMap runs nothing")
+	require.Eventually(t, func() bool { return s.Application("web").Status.OperationState.Phase.Completed() }, 10*time.Second, 2*time.Millisecond)
+	var messages []string
+	for _, r := range s.Application("web").Status.OperationState.SyncResult.Resources {
+		messages = append(messages, r.Message)
+	}
+	assert.ElementsMatch(t, []string{"configmap/conf created", "deployment.apps/web created", "job.batch/migrate created"}, messages)
 	assert.Equal(t, "db", live[2].Namespace)
 	assert.Equal(t, []string{"example.com/migrate:3"}, live[2].Images)
 }

@@ -285,7 +285,8 @@ func (s *Server) apply(ap *app, manifests map[string]manifest, op *argocd.SyncOp
 				s.deploy(ap, key, m, old)
 			}
 		}
-		note(m, "Synced", strings.ToLower(m.Kind)+"."+m.Group+"/"+m.Name+" "+verb)
+		// As kubectl says it: "deployment.apps/web created", "service/web created".
+		note(m, "Synced", strings.TrimSuffix(strings.ToLower(m.Kind)+"."+m.Group, ".")+"/"+m.Name+" "+verb)
 	}
 	for _, key := range sortedKeys(ap.live) {
 		if m := ap.live[key].manifest; manifests[key].Kind == "" && selected(m) {

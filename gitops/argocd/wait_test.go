@@ -307,7 +307,7 @@ func TestWait_races(t *testing.T) {
 		"the server goes meanwhile": {
 			health: []argocdtest.Step{{Health: argocd.Progressing}},
 			before: func(w *world) { later(5*time.Second, func() { w.s.Fail(argocdtest.Fault{Status: 503, Times: -1}) }) },
-			opts:   argocd.WaitOptions{Timeout: 40 * time.Second},
+			opts:   argocd.WaitOptions{Timeout: 25 * time.Second},
 			kind:   argocd.ErrUnavailable, says: "timed out",
 		},
 	} {

@@ -340,8 +340,8 @@ func (w *waiter) ended(ctx context.Context) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &kindError{nil, err}
 	}
-	if w.last == nil || w.failures > 0 && time.Since(w.failingSince) >= patience {
-		err = &kindError{ErrUnavailable, err} // the server is to blame, not the application
+	if w.last == nil || w.failures > 1 { // the server is to blame, not the application; one failure may be chance
+		err = &kindError{ErrUnavailable, err}
 	}
 	return &kindError{ErrTimeout, err}
 }

@@ -28,8 +28,9 @@ type auth struct {
 }
 
 type secretID struct {
-	role string
-	uses int // left; 0: unlimited
+	role    string
+	uses    int       // left; 0: unlimited
+	expires time.Time // zero: never
 }
 
 func newAuth(kind string) *auth {
@@ -91,7 +92,7 @@ func (s *Server) loginAppRole(a *auth, at string, op operation) reply {
 		}
 		id := text(op.in["secret_id"])
 		sid := a.secrets[id]
-		if sid == nil || sid.role != name {
+		if sid == nil || sid.role != name || !sid.expires.IsZero() && !s.o.Now().Before(sid.expires) {
 			return bad
 		}
 		if sid.uses > 0 {
@@ -137,8 +138,12 @@ func (s *Server) handleAuth(op operation) reply {
 	case kind == "role" && field == "secret-id" && op.verb == "update":
 		id := uuid()
 		n := int(seconds(a.roles[name]["secret_id_num_uses"]).Seconds())
+		ttl := seconds(a.roles[name]["secret_id_ttl"])
 		a.secrets[id] = &secretID{role: name, uses: n}
-		return ok(map[string]any{"secret_id": id, "secret_id_accessor": uuid(), "secret_id_num_uses": n, "secret_id_ttl": 0})
+		if ttl > 0 {
+			a.secrets[id].expires = s.o.Now().Add(ttl)
+		}
+		return ok(map[string]any{"secret_id": id, "secret_id_accessor": uuid(), "secret_id_num_uses": n, "secret_id_ttl": int(ttl.Seconds())})
 	}
 	return failed(http.StatusMethodNotAllowed, "unsupported operation")
 }

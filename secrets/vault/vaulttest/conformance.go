@@ -71,6 +71,7 @@ func Conformance(t *testing.T, b *Backend) int {
 		{"reads KV version 1", testReadV1},
 		{"reads below a nested mount", testNestedMount},
 		{"tells missing, deleted and destroyed apart", testGone},
+		{"keeps as many versions as Vault does", testKeptVersions},
 		{"tells denied from unauthenticated", testDenied},
 		{"refuses paths that hold no secrets", testNoSecrets},
 		{"keeps numbers", testNumbers},
@@ -388,6 +389,29 @@ func testGone(t *testing.T, s *suite) {
 	wantGetKind(t, c, "vault://"+m+"/app?version=1", secrets.ErrDestroyed)
 }
 
+func testKeptVersions(t *testing.T, s *suite) {
+	m := s.mountKV(t, s.name("kv2"), 2)
+	c := s.root(t)
+	for i := range 11 {
+		s.putV2(t, m+"/app", map[string]any{"k": strconv.Itoa(i + 1)})
+	}
+	wantGetKind(t, c, "vault://"+m+"/app?version=1", secrets.ErrNotFound)
+	wantValue(t, c, "vault://"+m+"/app?version=2", `{"k":"2"}`)
+	s.must(t, "POST", m+"/metadata/app", map[string]any{"max_versions": 2, "cas_required": true})
+	wantValue(t, c, "vault://"+m+"/app?version=2", `{"k":"2"}`)
+	if _, status := s.api(t, "POST", m+"/data/app", map[string]any{"data": map[string]any{"k": "12"}}); status != http.StatusBadRequest {
+		t.Errorf("a write without check-and-set: status %d", status)
+	}
+	if n, err := c.Put(t.Context(), m+"/app", map[string]any{"k": "12"}, &vault.PutOptions{Version: 11}); n != 12 || err != nil {
+		t.Errorf("version %d, error %v", n, err)
+	}
+	wantGetKind(t, c, "vault://"+m+"/app?version=10", secrets.ErrNotFound)
+	wantValue(t, c, "vault://"+m+"/app?version=11", `{"k":"11"}`)
+	if oldest := s.must(t, "GET", m+"/metadata/app", nil)["oldest_version"]; oldest != 11.0 {
+		t.Errorf("oldest version %v", oldest)
+	}
+}
+
 func testDenied(t *testing.T, s *suite) {
 	m := s.mountKV(t, s.name("kv2"), 2)
 	s.putV2(t, m+"/mine", map[string]any{"k": "v"})
@@ -522,6 +546,10 @@ func testAppRole(t *testing.T, s *suite) {
 	once := s.appRole(t, map[string]any{"token_policies": policy, "secret_id_num_uses": 1})
 	wantValue(t, s.client(t, once, nil), ref, `{"k":"v"}`)
 	wantGetKind(t, s.client(t, once, nil), ref, secrets.ErrUnauthenticated)
+	wantValue(t, s.client(t, s.appRole(t, map[string]any{"policies": policy}), nil), ref, `{"k":"v"}`) // the old name
+	if _, status := s.api(t, "PUT", "sys/policies/acl/"+s.name("policy"), map[string]any{"policy": allow("a", "red")}); status != http.StatusBadRequest {
+		t.Errorf("a policy with a capability that is none: status %d", status)
+	}
 }
 
 func testWrapped(t *testing.T, s *suite) {

@@ -1,6 +1,7 @@
 package vaulttest
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -12,10 +13,14 @@ import (
 
 // secret is one path of KV version 2.
 type secret struct {
-	versions []*version // the first is 1
+	versions []*version // the first is 1; nil where more came than are kept
 	created  time.Time
 	updated  time.Time
 	custom   any
+
+	max         int // versions kept; 0 means 10
+	oldest      int // that is kept; 0 while none was dropped
+	casRequired bool
 }
 
 type version struct {
@@ -49,6 +54,10 @@ func (s *secret) put(data map[string]any, now time.Time) int {
 	s.updated = now
 	data = floats(data)
 	s.versions = append(s.versions, &version{data: data, created: now})
+	if drop := len(s.versions) - cmp.Or(s.max, 10); drop > 0 {
+		clear(s.versions[:drop])
+		s.oldest = drop + 1
+	}
 	return len(s.versions)
 }
 
@@ -133,8 +142,19 @@ func (m *mount) handleV2(op operation, rest string, now time.Time) reply {
 		}
 		return ok(s.metadata())
 	case "metadata update":
+		if op.in["delete_version_after"] != nil {
+			return failed(http.StatusBadRequest, "vaulttest knows no delete_version_after")
+		}
 		s = m.secret(path, true)
-		s.custom = op.in["custom_metadata"]
+		if custom := op.in["custom_metadata"]; custom != nil {
+			s.custom = custom
+		}
+		if n := op.in["max_versions"]; n != nil {
+			s.max, _ = strconv.Atoi(text(n))
+		}
+		if required := op.in["cas_required"]; required != nil {
+			s.casRequired = flag(required)
+		}
 		return noContent()
 	case "metadata delete":
 		delete(m.kv2, path)
@@ -180,6 +200,8 @@ func (m *mount) writeV2(op operation, path string, now time.Time, patch bool) re
 		if text(o["cas"]) != strconv.Itoa(len(s.versions)) {
 			return failed(http.StatusBadRequest, "check-and-set parameter did not match the current version")
 		}
+	} else if s.casRequired {
+		return failed(http.StatusBadRequest, "check-and-set parameter required for this call")
 	}
 	if patch {
 		merged := maps.Clone(s.version(0).data)
@@ -216,14 +238,14 @@ func (s *secret) change(kind string, op operation, now time.Time) reply {
 
 func (s *secret) metadata() map[string]any {
 	versions := map[string]any{}
-	for i := range s.versions {
+	for i := max(s.oldest-1, 0); i < len(s.versions); i++ {
 		d := s.describe(i + 1)
 		delete(d, "version")
 		delete(d, "custom_metadata")
 		versions[strconv.Itoa(i+1)] = d
 	}
 	return map[string]any{
-		"versions": versions, "current_version": len(s.versions), "oldest_version": 0, "max_versions": 0, "cas_required": false,
+		"versions": versions, "current_version": len(s.versions), "oldest_version": s.oldest, "max_versions": s.max, "cas_required": s.casRequired,
 		"created_time": stamp(s.created), "updated_time": stamp(s.updated), "delete_version_after": "0s", "custom_metadata": s.custom,
 	}
 }

@@ -346,6 +346,13 @@ func (s *Server) handlePolicy(op operation, path string) reply {
 		if !policyPath.MatchString(p) {
 			return failed(http.StatusBadRequest, "failed to parse policy: no path in it")
 		}
+		for _, rule := range policyPath.FindAllStringSubmatch(stripComments(p), -1) {
+			for _, c := range capabilitiesOf(rule[2]) {
+				if !slices.Contains([]string{"create", "read", "update", "patch", "delete", "list", "sudo", "deny", "subscribe", "recover"}, c) {
+					return failed(http.StatusBadRequest, fmt.Sprintf("failed to parse policy: path %q: invalid capability %q", rule[1], c))
+				}
+			}
+		}
 		s.policies[name] = p
 		return noContent()
 	case op.verb == "delete":

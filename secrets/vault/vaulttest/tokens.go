@@ -263,7 +263,9 @@ func grantOf(in map[string]any, prefix string) grant {
 	} else if n, err := strconv.Atoi(text(in["num_uses"])); err == nil {
 		g.uses = n
 	}
-	g.policies = list(in[prefix+"policies"])
+	if g.policies = list(in[prefix+"policies"]); g.policies == nil {
+		g.policies = list(in["policies"]) // as it was called before, and still is in much that was written
+	}
 	return g
 }
 
@@ -330,19 +332,28 @@ func (s *Server) capabilities(t *token, path string) []string {
 			if pattern != best {
 				best, caps = pattern, nil
 			}
-			if m := policyCaps.FindStringSubmatch(rule[2]); m != nil {
-				for c := range strings.SplitSeq(m[1], ",") {
-					if c = strings.Trim(c, " \t\r\n\""); c != "" && !slices.Contains(caps, c) {
-						caps = append(caps, c)
-					}
-				}
-			}
+			caps = append(caps, capabilitiesOf(rule[2])...)
 		}
 	}
 	if len(caps) == 0 || slices.Contains(caps, "deny") {
 		return []string{"deny"}
 	}
 	slices.Sort(caps)
+	return slices.Compact(caps)
+}
+
+// capabilitiesOf reads the body of a rule.
+func capabilitiesOf(body string) []string {
+	m := policyCaps.FindStringSubmatch(body)
+	if m == nil {
+		return nil
+	}
+	var caps []string
+	for c := range strings.SplitSeq(m[1], ",") {
+		if c = strings.Trim(c, " \t\r\n\""); c != "" {
+			caps = append(caps, c)
+		}
+	}
 	return caps
 }
 

@@ -16,8 +16,11 @@ import (
 type rewriter struct {
 	run   *sarifRun
 	lists map[string][]int32 // new index by old index; lists that are not here keep their numbers
-	bases map[string]string  // new names of base URIs that clash
-	norm  *normalizer        // makes paths relative; nil leaves them
+	// joined says that the run becomes a part of another: a number that counts into nothing here must not count
+	// into what others bring.
+	joined bool
+	bases  map[string]string // new names of base URIs that clash
+	norm   *normalizer       // makes paths relative; nil leaves them
 	// compact says that the text has no white space between its tokens.
 	compact bool
 	limits  *Limits // nil for none
@@ -107,10 +110,14 @@ func (w *rewriter) member(dst, v []byte, m *memberType, foreign bool) []byte {
 	case m.kind == '>' && m.form == 0:
 		list := w.lists[m.list]
 		i, ok := rawjson.Int(v)
-		if foreign && (m.list == "rules" || m.list == "notifications") || !ok || i < 0 || i >= len(list) {
-			return w.value(dst, v)
+		switch {
+		case foreign && (m.list == "rules" || m.list == "notifications") || !ok || i < 0:
+		case i < len(list):
+			return strconv.AppendInt(dst, int64(list[i]), 10)
+		case w.joined:
+			return append(dst, "-1"...) // "none", in SARIF
 		}
-		return strconv.AppendInt(dst, int64(list[i]), 10)
+		return w.value(dst, v)
 	case m.object == nil || !m.object.deep:
 		return w.value(dst, v)
 	case m.form == '[' && v[0] == '[':

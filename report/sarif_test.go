@@ -452,6 +452,25 @@ func TestJoin_absent(t *testing.T) {
 	}
 }
 
+// Some tools number artifacts and rules that they do not list. Such a number must not point at those of another run.
+func TestJoin_danglingIndex(t *testing.T) {
+	run := func(lists, rules, uri string) string {
+		return log(`{"tool":{"driver":{"name":"a"` + rules + `}}` + lists + `,"results":[{"ruleId":"` + uri + `","ruleIndex":0,"message":{"text":"m"},` +
+			`"locations":[{"physicalLocation":{"artifactLocation":{"uri":"` + uri + `","index":0}}}]}]}`)
+	}
+	full := read(t, run(`,"artifacts":[{"location":{"uri":"full.go"}}]`, `,"rules":[{"id":"full.go"}]`, "full.go"), nil)
+	bare := read(t, run("", "", "bare.go"), nil)
+	for _, s := range []report.Source{report.Join(full, bare), report.Join(bare, full)} {
+		out := write(t, s)
+		assert.Contains(t, out, `{"uri":"full.go","index":0}`)
+		assert.Contains(t, out, `{"uri":"bare.go","index":-1}`)
+		assert.Equal(t, 1, strings.Count(out, `"ruleIndex":-1`))
+		back := read(t, out, nil)
+		assert.ElementsMatch(t, []string{"full.go", "bare.go"}, []string{back.Findings[0].Rule, back.Findings[1].Rule})
+	}
+	assert.Contains(t, write(t, bare), `{"uri":"bare.go","index":0}`, "a run by itself stays as it is")
+}
+
 // The category that the caller gives a run is written, whatever it was read with.
 func TestWriteSARIF_category(t *testing.T) {
 	plain := func() *report.Report { return read(t, log(run("a", result("R", "x.go", 1, "m"))), nil) }

@@ -12,7 +12,7 @@ import (
 // joinHeaders writes the header of a run that comes from several runs.
 func (o *sarifWriter) joinHeaders(ctx context.Context, r *runOut) {
 	for _, run := range r.runs {
-		r.from[run] = &rewriter{run: run, norm: newNormalizer(run.doc.opts), lists: map[string][]int32{}, bases: map[string]string{}, limits: r.head.limits}
+		r.from[run] = &rewriter{run: run, joined: true, norm: newNormalizer(run.doc.opts), lists: map[string][]int32{}, bases: map[string]string{}, limits: r.head.limits}
 	}
 	o.joinTools(r)
 	o.joinArtifacts(ctx, r)

@@ -44,7 +44,9 @@ func TestPipelines(t *testing.T) {
 			var order []string
 			for _, call := range calls {
 				c := &config{}
-				args := arguments(strings.NewReplacer("$(servers)", servers, "$SERVERS", servers).Replace(call))
+				args := arguments(strings.NewReplacer(
+					"$(servers)", servers, "$SERVERS", servers, "$(SHOP_URL)", "https://shop.example.com", "$SHOP_URL", "https://shop.example.com",
+				).Replace(call))
 				require.NoError(t, c.flags(io.Discard).Parse(args[1:]), call)
 				require.NoError(t, c.check(), call)
 				order = append(order, c.stage)

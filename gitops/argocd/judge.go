@@ -137,7 +137,9 @@ func (w *waiter) followed(a *Application, state *OperationState, now time.Time) 
 		if !w.act && len(w.want.Revisions) == 0 {
 			return fail(ErrPreempted, "operation %s is not there any more, and no revision says what to look for instead", w.following), true
 		}
-		w.following = ""
+		if w.act { // else it may only not be seen yet: the server reads a cache, which can be older than the operation
+			w.following = ""
+		}
 		w.terminatedSince = time.Time{}
 	}
 	return verdict{}, false

@@ -431,6 +431,31 @@ func TestWait_operation(t *testing.T) {
 	})
 }
 
+// What the server answers first can be older than the operation: it reads a cache. A wait that did not see the
+// operation yet still follows it.
+func TestWait_operationSeenLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &repo{}
+		r.push("example.com/shop:1")
+		s, c, end := bubble(t, r, argocdtest.Options{Pause: time.Second})
+		defer end()
+		s.Fail(argocdtest.Fault{Op: "operation", Message: "not our ref"})
+		begin := time.Now()
+		waited := make(chan error, 1)
+		go func() {
+			_, err := c.Wait(t.Context(), "shop", argocd.Want{Revisions: []string{sha(7)}}, &argocd.WaitOptions{Timeout: time.Minute, Operation: "late"})
+			waited <- err
+		}()
+		<-time.After(5 * time.Second) // the first answers have none
+		_, err := c.Sync(t.Context(), "shop", &argocd.SyncOptions{ID: "late"})
+		require.NoError(t, err)
+		err = <-waited
+		require.ErrorIs(t, err, argocd.ErrSyncFailed)
+		require.ErrorContains(t, err, "not our ref")
+		assert.Less(t, time.Since(begin), 15*time.Second)
+	})
+}
+
 // What an answer to a sync that was lost leaves behind: the same id, started once.
 func TestSync_lostAnswer(t *testing.T) {
 	r := &repo{}
